@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Everything is built from directory lists: a .c file put into a directory below is compiled into that directory's
+# library or program, tests/unit/test-NAME.c is a unit test, tests/session/test-NAME* a session test, tests/fuzz/fuzz-NAME.c
+# a fuzz target with its corpus in tests/fuzz/corpus/NAME/. Each program's main.c is linked against its directory's library,
+# so tests can link what they test.
+#
+# Libraries: protocol (alone) <- chardev <- guest (spice-pvmouse), agent-system, agent-session. Programs never link each other.
+
+PREFIX  ?= /usr
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+BUILD   ?= build
+VERSION := 0.1.0
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wpointer-arith -Wvla \
+	-Wwrite-strings -Wformat=2 -Werror
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+pc = $(shell pkg-config $(1) $(2))
+
+PC_protocol      := spice-protocol
+PC_chardev       := spice-protocol gio-unix-2.0 libseccomp libcap-ng
+PC_guest         := $(PC_chardev)
+PC_agent-system  := $(PC_chardev) libdrm
+PC_agent-session := $(PC_chardev) x11 xfixes xrandr
+PC_ctl           := $(PC_chardev)
+
+INC_protocol      := -Iprotocol
+INC_chardev       := -Iprotocol -Ichardev
+INC_guest         := $(INC_chardev) -Ichardev/guest
+INC_agent-system  := $(INC_chardev) -Iagent-system
+INC_agent-session := $(INC_chardev) -Iagent-session
+INC_ctl           := $(INC_chardev) -Iagent-session/ctl
+
+DIR_guest := chardev/guest
+DIR_ctl   := agent-session/ctl
+dir = $(or $(DIR_$(1)),$(1))
+
+BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"'
+
+LIBS := protocol chardev guest agent-system agent-session ctl
+PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spice-agent-system $(BUILD)/spice-agent-session $(BUILD)/spice-agentctl
+
+all: $(PROGRAMS)
+
+# One static library per directory, of all its files but main.c.
+define library
+SRC_$(1) := $$(filter-out %/main.c,$$(wildcard $(call dir,$(1))/*.c))
+OBJ_$(1) := $$(SRC_$(1):%.c=$(BUILD)/%.o)
+FLAGS_$(1) = $(BASE) $(INC_$(1)) $(call pc,--cflags,$(PC_$(1)))
+$(BUILD)/lib$(1).a: $$(OBJ_$(1))
+	@rm -f $$@; $$(AR) rcs $$@ $$(OBJ_$(1))
+$(BUILD)/$(call dir,$(1))/%.o: $(call dir,$(1))/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(CFLAGS) -c -o $$@ $$<
+endef
+$(foreach l,$(LIBS),$(eval $(call library,$(l))))
+
+# name, directory key, libraries in link order
+define program
+$(BUILD)/$(1): $(BUILD)/$(call dir,$(2))/main.o $(3:%=$(BUILD)/lib%.a)
+	$$(CC) $$(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $$(LDFLAGS) -o $$@ $$^ $(call pc,--libs,$(PC_$(2))) -lm
+endef
+$(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
+$(eval $(call program,spice-agent-system,agent-system,agent-system chardev protocol))
+$(eval $(call program,spice-agent-session,agent-session,agent-session chardev protocol))
+$(eval $(call program,spice-agentctl,ctl,ctl chardev protocol))
+
+# Unit tests; one program each. The three groups differ in what they link.
+TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
+SESSION_BINS := $(patsubst tests/session/%.c,$(BUILD)/tests/session/%,$(wildcard tests/session/test-*.c))
+TEST_LIBS := agent-system agent-session guest chardev protocol
+TEST_PC := $(PC_chardev) libdrm x11 xfixes xrandr
+TEST_FLAGS = $(BASE) -Itests/lib -Iprotocol -Ichardev -Ichardev/guest -Iagent-system -Iagent-session \
+	-DSOURCE_DIR='"$(CURDIR)"' -DBUILD_DIR='"$(abspath $(BUILD))"' $(call pc,--cflags,$(TEST_PC))
+TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
+
+$(BUILD)/tests/lib/%.o: tests/lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(TESTS) $(SESSION_BINS): $(BUILD)/%: %.c $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)/lib%.a)
+	@mkdir -p $(@D)
+	$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)/lib%.a) $(LDFLAGS) \
+	  -Wl,--as-needed $(call pc,--libs,$(TEST_PC)) -lm
+
+# Fuzz targets: with a plain runner that replays files here, with libFuzzer by `make fuzz`.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz-*.c)
+FUZZ_REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ_SRC))
+$(FUZZ_REPLAY): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/standalone.c $(TEST_LIBS:%=$(BUILD)/lib%.a)
+	@mkdir -p $(@D)
+	$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -o $@ $< tests/fuzz/standalone.c $(TEST_LIBS:%=$(BUILD)/lib%.a) $(LDFLAGS) \
+	  -Wl,--as-needed $(call pc,--libs,$(TEST_PC)) -lm
+
+FUZZ_CC ?= clang-14
+FUZZ_SECONDS ?= 600
+FUZZ_BUILD := $(BUILD)-fuzz
+FUZZ_CFLAGS := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+fuzz:
+	$(MAKE) BUILD=$(FUZZ_BUILD) CC=$(FUZZ_CC) CFLAGS="$(FUZZ_CFLAGS)" HARDEN= $(TEST_LIBS:%=$(FUZZ_BUILD)/lib%.a)
+	FUZZ_CC="$(FUZZ_CC)" FUZZ_FLAGS="$(TEST_FLAGS) -O1 -g -fsanitize=address,undefined,fuzzer -fno-sanitize-recover=undefined" \
+	  FUZZ_LIBS="$(TEST_LIBS:%=$(FUZZ_BUILD)/lib%.a) $(call pc,--libs,$(TEST_PC)) -lm" FUZZ_BUILD=$(FUZZ_BUILD) \
+	  FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run
+
+test-programs: all $(TESTS) $(SESSION_BINS) $(FUZZ_REPLAY)
+
+deps:
+	tests/deps
+
+check: deps
+	$(MAKE) test-programs
+	BUILD=$(BUILD) tests/run unit fuzz session vm
+
+# Unit, session and fuzz-corpus tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+ASAN_BUILD := $(BUILD)-asan
+asan:
+	$(MAKE) BUILD=$(ASAN_BUILD) CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" \
+	  HARDEN=-fPIE test-programs
+	BUILD=$(ASAN_BUILD) tests/run unit fuzz session
+
+demo: deps
+	$(MAKE) deb
+	KEEP=$(KEEP) tests/vm/demo
+
+bench: deps
+	$(MAKE) deb
+	tests/bench/run
+
+deb:
+	dpkg-buildpackage -us -uc -b -nc --no-check-builddeps
+	@mkdir -p $(BUILD) && mv ../spice-pv*_$(VERSION)*.deb ../spice-pv*_$(VERSION)*.buildinfo ../spice-pv*_$(VERSION)*.changes $(BUILD)/
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz demo.png bench.json
+
+help:
+	@echo 'make            the programs, in $(BUILD)/'
+	@echo 'make deps       install what build, tests and demo need (Debian packages, as root)'
+	@echo 'make check      all tests: unit, fuzz corpus, session (headless Xorg), VM (QEMU guests)'
+	@echo 'make demo       boot a guest, connect a client, show the main functions; leaves demo.png (KEEP=1 keeps the VM)'
+	@echo 'make bench      measure beside spice-vdagent; writes bench.json'
+	@echo 'make deb        Debian packages, in $(BUILD)/'
+	@echo 'make install    into $$DESTDIR$$PREFIX'
+	@echo 'make asan       unit, session and corpus tests with sanitizers'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) with libFuzzer'
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+.PHONY: all deps check demo bench deb install fuzz asan clean help test-programs
+.SECONDARY:

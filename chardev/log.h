@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * log.h - one log for all daemons: the journal under systemd, stderr otherwise.
+ *
+ * A message that a peer can cause goes through log_peer(), which names the one to blame and is rate-limited per peer:
+ * LOG_BURST messages at once and one each LOG_INTERVAL_S after that; what was left out is counted in the next one.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <glib.h>
+
+#define LOG_BURST 10
+#define LOG_INTERVAL_S 5
+
+/* Set up logging for program `name`; debug messages are shown if `debug`. Call first in main(). */
+void log_setup(const char *name, gboolean debug);
+
+/* Who caused the message; kept by the owner of the peer. All zero but the name is a fresh one. */
+typedef struct LogPeer {
+    const char *name; /* "host", "guest", "session", "client", "x11" */
+    gint64 refill;
+    guint tokens_used, suppressed;
+} LogPeer;
+
+/* Warn about a peer's mistake: "host: …". */
+void log_peer(LogPeer *peer, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* Our own mistake: "bug: …". Not rate-limited; there should be none. */
+void log_bug(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pointer.h - the pointer engine: state frames and a layout in, evdev events out (pure).
+ *
+ * Positions are held back until pointer_flush() and only the last one counts; a button edge or a wheel turn is never
+ * held, dropped or reordered, and carries the position it happened at. Buttons are released by pointer_release()
+ * when the sender goes away.
+ */
+#ifndef POINTER_H
+#define POINTER_H
+
+#include "layout.h"
+#include "pvmouse.h"
+
+/* Events that one frame can cause: two axes (twice, see pointer_set_layout), seven buttons, four wheel codes, two reports. */
+#define POINTER_STEPS_MAX 24u
+
+/* One struct input_event without its time: type and code are EV_*, ABS_*, REL_*, BTN_* of linux/input-event-codes.h. */
+typedef struct PointerStep {
+    bool relative; /* for the relative device, else for the absolute one */
+    uint16_t type, code;
+    int32_t value;
+} PointerStep;
+
+/* Private but for the counters. */
+typedef struct Pointer {
+    Layout layout;
+    uint16_t x, y, display; /* last wire position */
+    uint16_t ux, uy;        /* last device position */
+    int32_t dx, dy;         /* relative motion held back */
+    uint16_t buttons;       /* down on the device */
+    int32_t wheel, hwheel;  /* 1/120 detents not yet given as a whole detent */
+    bool have_position, position_held, nudge, buttons_relative;
+    uint64_t frames, coalesced, unknown_display;
+} Pointer;
+
+void pointer_init(Pointer *pointer);
+
+/*
+ * Use a new layout from the next frame on. The next position is sent even if the device has it already: the desktop may
+ * have moved the pointer with the resize, and the kernel drops unchanged values (the axis is stepped aside and back
+ * within one report).
+ */
+void pointer_set_layout(Pointer *pointer, const Layout *layout);
+
+/*
+ * Take a STATE, MOTION or RELEASE frame (others cause nothing). Writes the events that must go out now to `ret_steps` and
+ * returns their number; a frame without edge and turn causes none until pointer_flush().
+ */
+size_t pointer_feed(Pointer *pointer, const PvmouseFrame *frame, PointerStep ret_steps[POINTER_STEPS_MAX]);
+
+/* The end of what could be read in one go: write the motion held back. */
+size_t pointer_flush(Pointer *pointer, PointerStep ret_steps[POINTER_STEPS_MAX]);
+
+/* Release every button that is down, and forget held motion and parts of a wheel detent. */
+size_t pointer_release(Pointer *pointer, PointerStep ret_steps[POINTER_STEPS_MAX]);
+
+#endif

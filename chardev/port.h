@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * port.h - a virtio-serial port on the GLib main loop.
+ *
+ * A read of 0 bytes from a virtio port means "the host has not connected", not the end, and poll() then reports a
+ * hang-up for ever. So the descriptor is watched edge-triggered through an epoll instance of its own: the kernel wakes its
+ * queue when the host connects, disconnects, sends or takes data, and nothing spins or polls meanwhile. The path may be a
+ * unix socket instead (connected to) or a pty, for use without a virtio device; there end means end.
+ */
+#ifndef PORT_H
+#define PORT_H
+
+#include <glib.h>
+
+typedef struct Port Port;
+
+/* What the port tells its owner. Called from the main loop only; the port may be freed inside `gone`, nowhere else. */
+typedef struct PortEvents {
+    /* Bytes arrived, at most LIMIT_READ. Ask for a pause with port_pause() when there is no room for more. */
+    void (*data)(const guint8 *data, gsize size, gpointer user);
+    /* All that could be read in one go has been given: act on what was held back. */
+    void (*drained)(gpointer user);
+    /* The port can take a chunk: fill `buffer` and return its size, at most `size`; 0 when there is nothing to send. */
+    gsize (*fill)(guint8 *buffer, gsize size, gpointer user);
+    /* The host end was connected or disconnected. What was half-sent before a disconnection is forgotten. */
+    void (*connected)(gboolean connected, gpointer user);
+    /* The device was removed or failed; the port is dead and should be freed. */
+    void (*gone)(const GError *error, gpointer user);
+} PortEvents;
+
+/* Open `path`. Nothing is called back before the main loop runs. Errors name the path. */
+Port *port_open(const char *path, const PortEvents *events, gpointer user, GError **error);
+
+/* Closes the descriptor. NULL is fine. */
+void port_free(Port *port);
+
+/* There is something to send: call `fill` until it answers 0 or the port is full. */
+void port_kick(Port *port);
+
+/* Stop (or resume) reading. The kernel's and the host's buffers then fill up. */
+void port_pause(Port *port, gboolean paused);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Port, port_free)
+
+#endif

@@ -1,0 +1,358 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A virtual machine under test: QEMU, its monitor, commands inside the guest and the SPICE client beside it."""
+
+import contextlib
+import glob
+import json
+import os
+import queue
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Failure(Exception):
+    """What a test raises, directly or through the classes here, when the thing under test misbehaves."""
+
+
+def wait_for(condition, timeout, what, interval=0.02):
+    """Returns the first true value of condition(); fails after `timeout` seconds. `what` may be a function."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failure("timeout (%g s): %s" % (timeout, what() if callable(what) else what))
+        time.sleep(interval)
+
+
+def unix_connect(path, timeout=10):
+    """Connects to a unix socket that may not be there yet."""
+    end = time.monotonic() + timeout
+    while True:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(path)
+            return sock
+        except OSError as error:
+            sock.close()
+            if time.monotonic() > end:
+                raise Failure("%s: %s" % (path, error))
+            time.sleep(0.02)
+
+
+class Qmp:
+    """QEMU's monitor. Events are kept in a list, answers are matched by order."""
+
+    def __init__(self, path):
+        self._file = unix_connect(path).makefile("rwb", buffering=0)
+        self._answers = queue.Queue()
+        self.events = []
+        threading.Thread(target=self._read, daemon=True).start()
+        self._answers.get(timeout=10)
+        self.command("qmp_capabilities")
+
+    def _read(self):
+        for line in self._file:
+            message = json.loads(line)
+            if "event" in message:
+                self.events.append(message)
+            else:
+                self._answers.put(message)
+        self._answers.put({"error": {"desc": "QEMU closed its monitor"}})
+
+    def command(self, name, **arguments):
+        message = {"execute": name}
+        if arguments:
+            message["arguments"] = {key.replace("_", "-"): value for key, value in arguments.items()}
+        self._file.write(json.dumps(message).encode() + b"\n")
+        answer = self._answers.get(timeout=30)
+        if "error" in answer:
+            raise Failure("QMP %s: %s" % (name, answer["error"]["desc"]))
+        return answer["return"]
+
+
+class Process:
+    """A command in the guest, started by Guest.start(). Output is collected whole and handed out as lines."""
+
+    def __init__(self, guest, number, command):
+        self.command = command
+        self.status = None
+        self.out = bytearray()
+        self.err = bytearray()
+        self._guest = guest
+        self._number = number
+        self._changed = threading.Condition()
+        self._taken = 0
+
+    def _deliver(self, kind, payload):
+        with self._changed:
+            if kind == "O":
+                self.out += payload
+            elif kind == "E":
+                self.err += payload
+            else:
+                self.status = struct.unpack("<I", payload)[0]
+            self._changed.notify_all()
+
+    def write(self, data):
+        if isinstance(data, str):
+            data = data.encode()
+        for start in range(0, len(data), 65536):
+            self._guest._send(self._number, "I", data[start:start + 65536])
+
+    def close(self):
+        """Closes its standard input."""
+        self._guest._send(self._number, "I", b"")
+
+    def kill(self, number=signal.SIGTERM):
+        self._guest._send(self._number, "K", bytes([number]))
+
+    def wait(self, timeout=30):
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.status is not None, timeout):
+                raise Failure("guest command still runs after %g s: %s\n%s" % (timeout, self.command, self.describe()))
+        return self.status
+
+    def line(self, timeout=10):
+        """The next line of its output, without the newline; None when it has ended or the time is over."""
+        def ready():
+            return self.out.find(b"\n", self._taken) >= 0 or self.status is not None
+        with self._changed:
+            self._changed.wait_for(ready, timeout)
+            end = self.out.find(b"\n", self._taken)
+            if end < 0:
+                return None
+            text = self.out[self._taken:end].decode(errors="replace")
+            self._taken = end + 1
+            return text
+
+    def ask(self, text, timeout=10):
+        """Writes a line and returns the next line that comes back."""
+        self.write(text + "\n")
+        answer = self.line(timeout)
+        if answer is None:
+            raise Failure("no answer to %r from %s\n%s" % (text, self.command, self.describe()))
+        return answer
+
+    def describe(self):
+        return "stdout: %s\nstderr: %s" % (self.out.decode(errors="replace")[-2000:],
+                                           self.err.decode(errors="replace")[-2000:])
+
+
+class Guest:
+    """Runs commands in the guest through guestd's port. Text in, text out; `raw` keeps bytes."""
+
+    DISPLAYS = {"alice": ":0", "bob": ":1"}
+
+    def __init__(self, path):
+        self._sock = unix_connect(path)
+        self._lock = threading.Lock()
+        self._processes = {}
+        self._next = 0
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _receive(self, size):
+        data = bytearray()
+        while len(data) < size:
+            part = self._sock.recv(size - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)
+
+    def _read(self):
+        try:
+            while True:
+                number, kind, size = struct.unpack("<IcI", self._receive(9))
+                payload = self._receive(size)
+                process = self._processes.get(number)
+                if process:
+                    process._deliver(kind.decode(), payload)
+        except (EOFError, OSError):
+            for process in list(self._processes.values()):
+                if process.status is None:
+                    process._deliver("X", struct.pack("<I", 255))
+
+    def _send(self, number, kind, payload):
+        with self._lock:
+            self._sock.sendall(struct.pack("<IcI", number, kind.encode(), len(payload)) + payload)
+
+    def start(self, command, user="", display=None):
+        """Starts a shell command. A user's command gets the environment of that user's session."""
+        self._next += 1
+        process = Process(self, self._next, command)
+        self._processes[self._next] = process
+        display = display or self.DISPLAYS.get(user)
+        script = "export DISPLAY=%s; %s" % (display, command) if display else command
+        self._send(self._next, "R", user.encode() + b"\0" + script.encode())
+        return process
+
+    def run(self, command, user="", input=None, timeout=30, check=True, raw=False, display=None):
+        """Runs a command to its end and returns its output."""
+        process = self.start(command, user, display)
+        if input is not None:
+            process.write(input)
+        process.close()
+        status = process.wait(timeout)
+        if check and status != 0:
+            raise Failure("guest command failed with %d: %s\n%s" % (status, command, process.describe()))
+        return bytes(process.out) if raw else process.out.decode(errors="replace")
+
+    def ok(self, command, **arguments):
+        """Whether the command succeeds."""
+        process = self.start(command, **arguments)
+        process.close()
+        return process.wait() == 0
+
+    def until(self, command, timeout=20, user="", interval=0.1, display=None):
+        """Repeats a command inside the guest until it succeeds."""
+        loop = "end=$((SECONDS + %d)); until { %s\n} >/dev/null 2>&1; do [ $SECONDS -lt $end ] || exit 99; sleep %g; done"
+        process = self.start(loop % (timeout + 1, command, interval), user, display)
+        process.close()
+        if process.wait(timeout + 30) != 0:
+            detail = self.start(command, user, display)
+            detail.close()
+            detail.wait()
+            raise Failure("timeout (%g s) in the guest: %s\n%s" % (timeout, command, detail.describe()))
+
+    def push(self, data, path, user=""):
+        self.run("cat >'%s'" % path, user=user, input=data, timeout=120)
+
+    def pull(self, path):
+        return self.run("cat '%s'" % path, raw=True, timeout=120)
+
+    def sha256(self, path):
+        return self.run("sha256sum '%s'" % path, timeout=120).split()[0].lstrip("\\")
+
+
+class VM:
+    """A running guest. Use as a context manager: leaving it ends QEMU and removes its directory.
+
+    image    directory printed by tests/vm/image
+    display  "qxl", "virtio" or "VGA"; heads = how many outputs
+    agent    "spicevmc" (SPICE server on self.spice), "qemu-vdagent" (VNC server on self.vnc) or None
+    session  unit to start at boot, None for none
+    pvmouse  adds the dedicated pointer port, its host end is the unix socket self.pvmouse
+    extra    further QEMU arguments
+    """
+
+    MEMORY = {"qxl": "qxl-vga,id=video,vgamem_mb=32,max_outputs=%d",
+              "virtio": "virtio-vga,id=video,max_outputs=%d",
+              "VGA": "VGA,id=video,vgamem_mb=%d"}
+
+    def __init__(self, image, display="virtio", heads=1, agent="spicevmc", session="session-alice@7.service",
+                 pvmouse=False, memory=1024, extra=()):
+        self.dir = tempfile.mkdtemp(prefix="spice-pv-vm.")
+        self.spice = os.path.join(self.dir, "spice.sock")
+        self.vnc = os.path.join(self.dir, "vnc.sock")
+        self.pvmouse = os.path.join(self.dir, "pvmouse.sock")
+        self.session = session
+        self._qemu = None
+        try:
+            self._start(image, display, heads, agent, pvmouse, memory, extra)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, image, display, heads, agent, pvmouse, memory, extra):
+        disk = os.path.join(self.dir, "disk.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b",
+                        os.path.join(image, "disk.img"), disk], check=True)
+        cmdline = "root=/dev/vda rw quiet console=ttyS0 systemd.getty_auto=no panic=-1 mitigations=off"
+        if self.session:
+            cmdline += " systemd.wants=" + self.session
+        path = lambda name: os.path.join(self.dir, name)
+        args = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "pc", "-cpu", "Nehalem", "-smp", "2",
+                "-m", str(memory), "-nodefaults", "-no-user-config", "-no-reboot",
+                "-kernel", os.path.join(image, "vmlinuz"), "-initrd", os.path.join(image, "initrd"),
+                "-append", cmdline,
+                "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,file=" + disk,
+                "-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci",
+                "-serial", "file:" + path("console.log"),
+                "-qmp", "unix:%s,server=on,wait=off" % path("qmp.sock"),
+                "-device", self.MEMORY[display] % (heads if display != "VGA" else 64),
+                "-device", "virtio-serial-pci,id=serial",
+                "-chardev", "socket,id=test,server=on,wait=off,path=" + path("test.sock"),
+                "-device", "virtserialport,chardev=test,name=org.spice-pv.test.0"]
+        self.agent_port = "virtserialport,chardev=vdagent,name=com.redhat.spice.0,id=agentport"
+        if agent == "spicevmc":
+            args += ["-spice", "unix=on,disable-ticketing=on,addr=" + self.spice,
+                     "-chardev", "spicevmc,id=vdagent,name=vdagent", "-device", self.agent_port]
+        elif agent == "qemu-vdagent":
+            args += ["-vnc", "unix:" + self.vnc,
+                     "-chardev", "qemu-vdagent,id=vdagent,name=vdagent,clipboard=on,mouse=on", "-device",
+                     self.agent_port]
+        else:
+            args += ["-display", "none"]
+        if pvmouse:
+            args += ["-chardev", "socket,id=pvmouse,server=on,wait=off,path=" + self.pvmouse,
+                     "-device", "virtserialport,chardev=pvmouse,name=org.spice-space.pvmouse.0,id=pvmouseport"]
+        self._log = open(path("qemu.log"), "wb")
+        self._qemu = subprocess.Popen(args + list(extra), stdin=subprocess.DEVNULL, stdout=self._log,
+                                      stderr=self._log, preexec_fn=lambda: os.nice(5))
+        self.pid = self._qemu.pid
+        try:
+            self.qmp = Qmp(path("qmp.sock"))
+        except Failure as error:
+            raise Failure("%s\n%s" % (error, open(path("qemu.log")).read()))
+        self.guest = Guest(path("test.sock"))
+
+    def boot(self, timeout=90):
+        """Waits until the guest answers and the session of `session` shows its window manager."""
+        started = time.monotonic()
+        self.guest.run("true", timeout=timeout)
+        if self.session:
+            user = self.session.split("-")[1].split("@")[0]
+            self.wait_session(user, timeout)
+        self.boot_time = time.monotonic() - started
+        return self
+
+    def wait_session(self, user, timeout=60):
+        self.guest.until("xprop -root _NET_SUPPORTING_WM_CHECK | grep -q window", timeout, user)
+
+    def cpu(self):
+        """Nanoseconds of CPU that QEMU's threads have used."""
+        total = 0
+        for name in glob.glob("/proc/%d/task/*/schedstat" % self.pid):
+            with contextlib.suppress(OSError):
+                total += int(open(name).read().split()[0])
+        return total
+
+    def screenshot(self, path):
+        """Writes what the first display shows as PNG."""
+        self.qmp.command("screendump", filename=path, format="png")
+
+    def journal(self):
+        return self.guest.run("journalctl -b -o short-monotonic --no-hostname | tail -n 400", check=False, timeout=60)
+
+    def console(self):
+        with contextlib.suppress(OSError):
+            return open(os.path.join(self.dir, "console.log"), errors="replace").read()
+        return ""
+
+    def alive(self):
+        return self._qemu and self._qemu.poll() is None
+
+    def close(self):
+        if self._qemu:
+            self._qemu.kill()
+            self._qemu.wait()
+            self._qemu = None
+            self._log.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
