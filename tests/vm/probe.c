@@ -6,7 +6,7 @@
  *                            Each line on standard input is answered by one line of JSON: "counts", or "reset" (which
  *                            answers with the counts and clears them). -v also prints each event as it comes:
  *                            "NAME SECONDS.MICROSECONDS TYPE CODE VALUE" with the kernel's monotonic time.
- *   probe pointer            prints "X Y" of the X pointer at start, after each motion the server has processed, and
+ *   probe pointer            prints "X Y" of the X pointer at start and after motion the server has processed, and "= X Y"
  *                            for each line on standard input.
  *   probe echo PORT NAME     writes the four bytes "SYN\n" to a virtio-serial port for each complete report of the
  *                            device: half of a round trip whose other half is the host's.
@@ -44,7 +44,7 @@ static Device devices[DEVICES_MAX];
 static int device_count;
 static bool verbose;
 
-static void die(const char *what)
+_Noreturn static void die(const char *what)
 {
     fprintf(stderr, "probe: %s: %s\n", what, strerror(errno));
     exit(1);
@@ -246,13 +246,13 @@ static int echo(const char *port_path, char **names)
     }
 }
 
-static void print_pointer(Display *display)
+static void print_pointer(Display *display, const char *prefix)
 {
     Window root, child;
     int x, y, wx, wy;
     unsigned mask;
     XQueryPointer(display, DefaultRootWindow(display), &root, &child, &x, &y, &wx, &wy, &mask);
-    printf("%d %d\n", x, y);
+    printf("%s%d %d\n", prefix, x, y);
 }
 
 /* Raw events reach the root window whatever window or grab gets the cooked ones; the position is asked for after them. */
@@ -272,7 +272,7 @@ static int pointer(void)
     XISelectEvents(display, DefaultRootWindow(display), &mask, 1);
     XFlush(display);
     setvbuf(stdin, NULL, _IONBF, 0);
-    print_pointer(display);
+    print_pointer(display, "");
     for (;;) {
         struct pollfd fds[2] = { { ConnectionNumber(display), POLLIN, 0 }, { STDIN_FILENO, POLLIN, 0 } };
         bool moved = false;
@@ -281,11 +281,11 @@ static int pointer(void)
         for (XEvent e; XPending(display); moved = true)
             XNextEvent(display, &e);
         if (moved)
-            print_pointer(display);
+            print_pointer(display, "");
         if (fds[1].revents) {
             if (!fgets(line, sizeof line, stdin))
                 return 0;
-            print_pointer(display);
+            print_pointer(display, "= ");
         }
     }
 }

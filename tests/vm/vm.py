@@ -356,3 +356,133 @@ class VM:
 
     def __exit__(self, *unused):
         self.close()
+
+
+class Client:
+    """The SPICE client (client.c) as a process of its own."""
+
+    TEXT, PNG, BMP, TIFF, JPEG = 1, 2, 3, 4, 5
+    CLIPBOARD, PRIMARY = 0, 1
+    LEFT, MIDDLE, RIGHT, UP, DOWN, SIDE, EXTRA = 1, 2, 3, 4, 5, 6, 7
+
+    def __init__(self, program, directory):
+        self.dir = directory
+        self.events = []
+        self._answers = {}
+        self._next = 0
+        self._changed = threading.Condition()
+        self._stderr = open(os.path.join(directory, "client.log"), "ab")
+        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=self._stderr)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            message = json.loads(line)
+            with self._changed:
+                if "event" in message:
+                    self.events.append(message)
+                else:
+                    self._answers[message["id"]] = message
+                self._changed.notify_all()
+        with self._changed:
+            self._answers = None
+            self._changed.notify_all()
+
+    def start(self, verb, *args):
+        """Sends a command; finish() waits for its answer."""
+        self._next += 1
+        words = " ".join("'%s'" % str(word).replace("'", "'\\''") for word in args)
+        self._process.stdin.write(("%d %s %s\n" % (self._next, verb, words)).encode())
+        self._process.stdin.flush()
+        return self._next, "%s %s" % (verb, words)
+
+    def finish(self, started, timeout=30):
+        number, text = started
+        with self._changed:
+            self._changed.wait_for(lambda: self._answers is None or number in self._answers, timeout)
+            if self._answers is None:
+                raise Failure("the SPICE client has died at: " + text)
+            answer = self._answers.pop(number, None)
+        if answer is None:
+            raise Failure("client: no answer after %g s to: %s" % (timeout, text))
+        return answer
+
+    def command(self, verb, *args, timeout=30):
+        answer = self.finish(self.start(verb, *args), timeout)
+        if not answer["ok"]:
+            raise Failure("client: %s %s: %s" % (verb, args, answer["error"]))
+        return answer
+
+    def mark(self):
+        """A place in the stream of events for wait_event()."""
+        return len(self.events)
+
+    def wait_event(self, name, since=0, timeout=10, **fields):
+        """The first event of that name after `since` whose fields have these values."""
+        def match():
+            for event in self.events[since:]:
+                if event["event"] == name and all(event.get(key) == value for key, value in fields.items()):
+                    return event
+            return None
+        with self._changed:
+            found = self._changed.wait_for(match, timeout)
+        if not found:
+            raise Failure("client: no event %s %s within %g s; seen: %s" % (name, fields, timeout, self.events[since:][-8:]))
+        return found
+
+    def connect(self, path, timeout=20):
+        mark = self.mark()
+        self.command("connect", "unix", path)
+        self.wait_event("channel", mark, timeout, type="inputs", state="opened")
+
+    def state(self):
+        return self.command("state")
+
+    def wait_agent(self, timeout=30):
+        """Until the guest's agent has announced itself and takes the pointer."""
+        def ready():
+            state = self.state()
+            return state if state["agent"] and state["caps"] and state["mouse"] == "client" else None
+        return wait_for(ready, timeout, lambda: "agent not connected: %s" % self.state())
+
+    def wait_no_agent(self, timeout=10):
+        wait_for(lambda: not self.state()["agent"], timeout, "the agent should have gone")
+
+    def position(self, x, y, display=0):
+        self.command("position", x, y, display)
+
+    def click(self, button):
+        self.command("press", button)
+        self.command("release", button)
+
+    def offer(self, data, kind=TEXT, selection=CLIPBOARD):
+        """Owns a selection with this data, or with an owner that never answers when data is None."""
+        path = ""
+        if data is not None:
+            path = os.path.join(self.dir, "offer-%d-%d" % (selection, kind))
+            with open(path, "wb") as file:
+                file.write(data)
+        self.command("grab", selection, "%d=%s" % (kind, path))
+
+    def fetch_start(self, kind=TEXT, selection=CLIPBOARD):
+        path = os.path.join(self.dir, "fetch-%d-%d-%d" % (selection, kind, self._next))
+        return self.start("request", selection, kind, path), path
+
+    def fetch(self, kind=TEXT, selection=CLIPBOARD, timeout=30):
+        """Asks the guest for its selection and returns the data; None when the guest says it has none."""
+        started, path = self.fetch_start(kind, selection)
+        answer = self.finish(started, timeout)
+        if not answer["ok"]:
+            raise Failure("client: fetch: " + answer["error"])
+        with open(path, "rb") as file:
+            data = file.read()
+        os.unlink(path)
+        return data if answer["type"] == kind else None
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.kill()
+        self._process.wait()
+        self._stderr.close()

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The frame of the VM tests: which agent is tested, one boot for many tests, one line of result per test."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import vm
+from vm import Failure, wait_for
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here; the text says why."""
+
+
+class Agent:
+    """What differs between our agent and the reference."""
+
+    def __init__(self, name):
+        self.name = name
+        self.ours = name == "ours"
+        self.pointer = "SPICE pvmouse" if self.ours else "spice vdagent tablet"
+        # Programs whose idling, memory and survival is looked at.
+        self.daemon = "spice-agent-system" if self.ours else "spice-vdagentd"
+        self.session = "spice-agent-session" if self.ours else "spice-vdagent"
+
+
+def build_client():
+    """Compiles the SPICE client if it is older than its source."""
+    source, program = os.path.join(HERE, "client.c"), os.path.join(BUILD, "tests", "vm", "client")
+    if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
+        os.makedirs(os.path.dirname(program), exist_ok=True)
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "spice-client-glib-2.0", "gio-unix-2.0"], check=True,
+                               stdout=subprocess.PIPE, text=True).stdout.split()
+        new = "%s.%d" % (program, os.getpid())
+        subprocess.run(["cc", "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-o", new, source] + flags,
+                       check=True, stdout=sys.stderr)
+        os.rename(new, program)
+    return program
+
+
+def find_deb():
+    """The guest package: $DEB, or what `make deb` has put into the build directory."""
+    if os.environ.get("DEB"):
+        return os.environ["DEB"]
+    subprocess.run(["make", "-s", "-C", TOP, "deb"], check=True, stdout=sys.stderr)
+    debs = [name for name in os.listdir(BUILD) if name.startswith("spice-pv-guest_") and name.endswith(".deb")]
+    if len(debs) != 1:
+        raise Failure("make deb left %d guest packages in %s" % (len(debs), BUILD))
+    return os.path.join(BUILD, debs[0])
+
+
+def build_image(agent):
+    """Returns the directory of the guest image with this agent."""
+    args = {"ours": ["variant", "ours", find_deb()] if agent == "ours" else [], "vdagent": ["variant", "vdagent"],
+            "none": ["base"]}[agent]
+    log = tempfile.TemporaryFile("w+")
+    result = subprocess.run([os.path.join(HERE, "image")] + args, stdout=subprocess.PIPE, stderr=log, text=True)
+    if result.returncode != 0:
+        log.seek(0)
+        raise Failure("the guest image could not be built:\n" + log.read()[-3000:])
+    return result.stdout.strip()
+
+
+def machine(**options):
+    """Decorates a test with the VM it needs (arguments of vm.VM). Tests of equal needs share a boot."""
+    def mark(function):
+        function.machine = options
+        return function
+    return mark
+
+
+def fresh(function):
+    """Decorates a test that leaves its VM unfit for others."""
+    function.fresh = True
+    return function
+
+
+def ours_only(function):
+    """Decorates a test of something the reference does not have at all: an interface, a program, a policy."""
+    function.ours_only = True
+    return function
+
+
+class Machine:
+    """A booted VM with a connected client and the probes: what a test function gets."""
+
+    def __init__(self, agent, image, options):
+        self.agent = agent
+        self.vm = vm.VM(image, **options)
+        self.options = options
+        self.client = None
+        self._probes = []
+        try:
+            self.vm.boot()
+            self.guest = self.vm.guest
+            if options.get("agent", "spicevmc") == "spicevmc":
+                self.client = vm.Client(build_client(), self.vm.dir)
+                self.client.connect(self.vm.spice)
+        except BaseException:
+            self.close()
+            raise
+
+    def ready(self):
+        """Brings the VM into the state each test starts from: alice's session in front, client and agent connected."""
+        if self.vm.session == "session-alice@7.service":
+            self.session("alice")
+        if self.client:
+            if not self.client.state()["displays"]:
+                self.client.connect(self.vm.spice)
+            self.client.wait_agent()
+
+    def session(self, user):
+        """Starts the user's session if need be and brings it to the front."""
+        tty = {"alice": 7, "bob": 8, "greeter": 9}[user]
+        display = ":%d" % (tty - 7)
+        self.guest.run("systemctl start session-%s@%d.service" % (user, tty), timeout=60)
+        self.guest.until("xprop -root _NET_SUPPORTING_WM_CHECK | grep -q window", 60, user, display=display)
+        self.guest.run("busybox chvt %d" % tty)
+        self.guest.until("[ $(cat /sys/class/tty/tty0/active) = tty%d ]" % tty)
+        self.guest.until('loginctl list-sessions --no-legend | grep -w %s | while read -r s rest; do '
+                         '[ "$(loginctl show-session -P Active $s)" = yes ] && exit 42; done; [ $? = 42 ]' % user)
+
+    def probe(self, text, user=""):
+        """Starts a probe that ends with the test; its first line of output tells that it is ready."""
+        probe = self.guest.start("exec probe " + text, user)
+        if probe.line(15) is None:
+            raise Failure("probe %s: %s" % (text, probe.describe()))
+        self._probes.append(probe)
+        return probe
+
+    def reconnect(self):
+        self.client.command("disconnect")
+        self.client.connect(self.vm.spice)
+        return self.client.wait_agent()
+
+    def pid(self, program, user="root"):
+        """The one process of that program; fails when there is none."""
+        words = self.guest.run("pgrep -f '^(/[^ ]*/)?%s( |$)'" % program, check=False).split()
+        if not words:
+            raise Failure("%s does not run in the guest" % program)
+        return int(words[0])
+
+    def finish_test(self):
+        for probe in self._probes:
+            if probe.status is None:
+                probe.kill(9)
+                probe.wait()
+        self._probes = []
+
+    def save(self, directory):
+        """Keeps everything that may explain a failure."""
+        os.makedirs(directory, exist_ok=True)
+        for name in ("console.log", "qemu.log", "client.log"):
+            if os.path.exists(os.path.join(self.vm.dir, name)):
+                shutil.copy(os.path.join(self.vm.dir, name), directory)
+        if self.vm.alive():
+            for name, get in (("journal", self.vm.journal),
+                              ("xorg", lambda: self.guest.run("cat /home/*/.local/share/xorg/*.log", check=False)),
+                              ("state", lambda: self.guest.run("loginctl; ps axf -o pid,user,stat,rss,args", check=False))):
+                with open(os.path.join(directory, name + ".log"), "w") as file:
+                    file.write(get())
+            self.vm.screenshot(os.path.join(directory, "screen.png"))
+
+    def close(self):
+        if self.client:
+            self.client.close()
+        self.vm.close()
+
+
+def indent(text):
+    return "".join("    %s\n" % line for line in text.rstrip("\n").split("\n"))
+
+
+class Runner:
+    def __init__(self, agent):
+        self.agent = Agent(agent)
+        self.image = None
+        self.machine = None
+        self.failed = 0
+
+    def report(self, name, result, detail=""):
+        sys.stdout.write("vm/%s: %s\n%s" % (name, result, indent(detail) if detail else ""))
+        sys.stdout.flush()
+
+    def stop(self):
+        if self.machine:
+            self.machine.close()
+            self.machine = None
+
+    def boot(self, options):
+        if self.machine and (self.machine.options != options or not self.machine.vm.alive()):
+            self.stop()
+        if not self.machine:
+            self.image = self.image or build_image(self.agent.name)
+            self.machine = Machine(self.agent, self.image, options)
+        self.machine.ready()
+
+    def explain(self, name):
+        """Saves logs and returns the tail of the journal."""
+        directory = os.path.join(BUILD, "tests", "vm", "logs", name)
+        try:
+            self.machine.save(directory)
+            with open(os.path.join(directory, "journal.log")) as file:
+                tail = file.read().split("\n")[-30:]
+            return "journal (all logs in %s):\n%s" % (os.path.relpath(directory, TOP), "\n".join(tail))
+        except Exception as error:
+            return "no logs: %s" % error
+
+    def run(self, name, function):
+        options = getattr(function, "machine", {})
+        if getattr(function, "ours_only", False) and not self.agent.ours:
+            return self.report(name, "skip (needs our agent)")
+        start = time.monotonic()
+        try:
+            self.boot(options)
+            function(self.machine)
+            self.machine.finish_test()
+            self.report(name, "pass")
+        except Skip as reason:
+            self.report(name, "skip (%s)" % reason)
+        except Exception as error:
+            self.failed += 1
+            text = str(error) if isinstance(error, Failure) else traceback.format_exc()
+            where = traceback.extract_tb(error.__traceback__)
+            place = [entry for entry in where if "test_" in os.path.basename(entry.filename)]
+            if place:
+                text = "%s:%d: %s\n%s" % (os.path.basename(place[-1].filename), place[-1].lineno, place[-1].line, text)
+            self.report(name, "fail", text + "\n" + (self.explain(name) if self.machine else ""))
+            self.stop()
+        if getattr(function, "fresh", False):
+            self.stop()
+        sys.stderr.write("%s: %.1f s\n" % (name, time.monotonic() - start))
+
+
+def main(tests, agent):
+    """Runs (name, function) pairs, those with the same machine after each other. Returns the exit status."""
+    kinds = []
+    for name, function in tests:
+        options = getattr(function, "machine", {})
+        if options not in kinds:
+            kinds.append(options)
+    runner = Runner(agent)
+    try:
+        for options in kinds:
+            for name, function in tests:
+                if getattr(function, "machine", {}) == options:
+                    runner.run(name, function)
+    finally:
+        runner.stop()
+    return 1 if runner.failed else 0
+
+
+__all__ = ["Failure", "Skip", "fresh", "machine", "ours_only", "wait_for"]
