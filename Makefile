@@ -27,11 +27,11 @@ PC_agent-system  := $(PC_chardev) libdrm
 PC_agent-session := $(PC_chardev) x11 xfixes xrandr
 PC_ctl           := $(PC_chardev)
 
-INC_protocol      := -Iprotocol
-INC_chardev       := -Iprotocol -Ichardev
-INC_guest         := $(INC_chardev) -Ichardev/guest
-INC_agent-system  := $(INC_chardev) -Iagent-system
-INC_agent-session := $(INC_chardev) -Iagent-session
+INC_protocol      := -iquote protocol
+INC_chardev       := -iquote protocol -iquote chardev
+INC_guest         := $(INC_chardev) -iquote chardev/guest
+INC_agent-system  := $(INC_chardev) -iquote agent-system
+INC_agent-session := $(INC_chardev) -iquote agent-session
 INC_ctl           := $(INC_chardev) -Iagent-session/ctl
 
 DIR_guest := chardev/guest
@@ -73,7 +73,7 @@ TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/t
 SESSION_BINS := $(patsubst tests/session/%.c,$(BUILD)/tests/session/%,$(wildcard tests/session/test-*.c))
 TEST_LIBS := agent-system agent-session guest chardev protocol
 TEST_PC := $(PC_chardev) libdrm x11 xfixes xrandr
-TEST_FLAGS = $(BASE) -Itests/lib -Iprotocol -Ichardev -Ichardev/guest -Iagent-system -Iagent-session \
+TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote agent-system -iquote agent-session \
 	-DSOURCE_DIR='"$(CURDIR)"' -DBUILD_DIR='"$(abspath $(BUILD))"' $(call pc,--cflags,$(TEST_PC))
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 
