@@ -32,11 +32,11 @@ INC_chardev       := -iquote protocol -iquote chardev
 INC_guest         := $(INC_chardev) -iquote chardev/guest
 INC_agent-system  := $(INC_chardev) -iquote agent-system
 INC_agent-session := $(INC_chardev) -iquote agent-session
-INC_ctl           := $(INC_chardev) -Iagent-session/ctl
+INC_ctl           := $(INC_chardev) -iquote agent-session/ctl
 
 DIR_guest := chardev/guest
 DIR_ctl   := agent-session/ctl
-dir = $(or $(DIR_$(1)),$(1))
+path = $(or $(DIR_$(1)),$(1))
 
 BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"'
 
@@ -47,12 +47,12 @@ all: $(PROGRAMS)
 
 # One static library per directory, of all its files but main.c.
 define library
-SRC_$(1) := $$(filter-out %/main.c,$$(wildcard $(call dir,$(1))/*.c))
+SRC_$(1) := $$(filter-out %/main.c,$$(wildcard $(call path,$(1))/*.c))
 OBJ_$(1) := $$(SRC_$(1):%.c=$(BUILD)/%.o)
 FLAGS_$(1) = $(BASE) $(INC_$(1)) $(call pc,--cflags,$(PC_$(1)))
 $(BUILD)/lib$(1).a: $$(OBJ_$(1))
 	@rm -f $$@; $$(AR) rcs $$@ $$(OBJ_$(1))
-$(BUILD)/$(call dir,$(1))/%.o: $(call dir,$(1))/%.c
+$(BUILD)/$(call path,$(1))/%.o: $(call path,$(1))/%.c
 	@mkdir -p $$(@D)
 	$$(CC) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(CFLAGS) -c -o $$@ $$<
 endef
@@ -60,7 +60,7 @@ $(foreach l,$(LIBS),$(eval $(call library,$(l))))
 
 # name, directory key, libraries in link order
 define program
-$(BUILD)/$(1): $(BUILD)/$(call dir,$(2))/main.o $(3:%=$(BUILD)/lib%.a)
+$(BUILD)/$(1): $(BUILD)/$(call path,$(2))/main.o $(3:%=$(BUILD)/lib%.a)
 	$$(CC) $$(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $$(LDFLAGS) -o $$@ $$^ $(call pc,--libs,$(PC_$(2))) -lm
 endef
 $(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
