@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The frame of the VM tests: which agent is tested, one boot for many tests, one line of result per test."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -90,6 +91,33 @@ def ours_only(function):
     return function
 
 
+class Pointer:
+    """Where the X pointer is, from `probe pointer`."""
+
+    def __init__(self, probe):
+        self._probe = probe
+
+    @staticmethod
+    def _parse(line):
+        return tuple(int(word) for word in line.split()[-2:])
+
+    def now(self):
+        """Asks the X server; older lines are skipped."""
+        line = self._probe.ask("?")
+        while not line.startswith("="):
+            line = self._probe.line()
+        return self._parse(line)
+
+    def arrives(self, x, y, timeout=2):
+        """Waits until the pointer is there. Returns where it is at last, so a miss can be told."""
+        end = time.monotonic() + timeout
+        while True:
+            line = self._probe.line(0.03)
+            seen = self._parse(line) if line else self.now()
+            if seen == (x, y) or time.monotonic() > end:
+                return seen
+
+
 class Machine:
     """A booted VM with a connected client and the probes: what a test function gets."""
 
@@ -136,6 +164,18 @@ class Machine:
             raise Failure("probe %s: %s" % (text, probe.describe()))
         self._probes.append(probe)
         return probe
+
+    def pointer(self, user="alice"):
+        return Pointer(self.probe("pointer", user))
+
+    def evdev(self):
+        """Counter of what the agent's input device emits; call it for the numbers, with "reset" to clear them."""
+        probe = self.probe("evdev '%s'" % self.agent.pointer)
+        return lambda command="counts": json.loads(probe.ask(command))[self.agent.pointer]
+
+    def user_tool(self, text, **arguments):
+        """Runs a program in alice's session, for at most 20 s."""
+        return self.guest.run("timeout 20 " + text, user="alice", **arguments)
 
     def reconnect(self):
         self.client.command("disconnect")
@@ -204,13 +244,21 @@ class Runner:
             self.machine = Machine(self.agent, self.image, options)
         self.machine.ready()
 
+    def reboot_if_broken(self):
+        """After a failure the VM is kept only if the next test can start from it."""
+        try:
+            self.machine.finish_test()
+            self.machine.ready()
+        except Exception:
+            self.stop()
+
     def explain(self, name):
         """Saves logs and returns the tail of the journal."""
         directory = os.path.join(BUILD, "tests", "vm", "logs", name)
         try:
             self.machine.save(directory)
             with open(os.path.join(directory, "journal.log")) as file:
-                tail = file.read().split("\n")[-30:]
+                tail = file.read().split("\n")[-15:]
             return "journal (all logs in %s):\n%s" % (os.path.relpath(directory, TOP), "\n".join(tail))
         except Exception as error:
             return "no logs: %s" % error
@@ -235,7 +283,8 @@ class Runner:
             if place:
                 text = "%s:%d: %s\n%s" % (os.path.basename(place[-1].filename), place[-1].lineno, place[-1].line, text)
             self.report(name, "fail", text + "\n" + (self.explain(name) if self.machine else ""))
-            self.stop()
+            if self.machine:
+                self.reboot_if_broken()
         if getattr(function, "fresh", False):
             self.stop()
         sys.stderr.write("%s: %.1f s\n" % (name, time.monotonic() - start))

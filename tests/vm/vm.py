@@ -62,12 +62,13 @@ class Qmp:
         self.command("qmp_capabilities")
 
     def _read(self):
-        for line in self._file:
-            message = json.loads(line)
-            if "event" in message:
-                self.events.append(message)
-            else:
-                self._answers.put(message)
+        with contextlib.suppress(OSError):
+            for line in self._file:
+                message = json.loads(line)
+                if "event" in message:
+                    self.events.append(message)
+                else:
+                    self._answers.put(message)
         self._answers.put({"error": {"desc": "QEMU closed its monitor"}})
 
     def command(self, name, **arguments):
@@ -240,10 +241,11 @@ class VM:
 
     image    directory printed by tests/vm/image
     display  "qxl", "virtio" or "VGA"; heads = how many outputs
-    agent    "spicevmc" (SPICE server on self.spice), "qemu-vdagent" (VNC server on self.vnc) or None
+    agent    "spicevmc" (SPICE server on self.spice), "qemu-vdagent" (VNC server on self.vnc), "socket" (the raw port is
+             the unix socket self.agent: the test plays spice-server) or None
     session  unit to start at boot, None for none
     pvmouse  adds the dedicated pointer port, its host end is the unix socket self.pvmouse
-    extra    further QEMU arguments
+    extra    further QEMU arguments; "{dir}" stands for the directory of this VM's sockets
     """
 
     MEMORY = {"qxl": "qxl-vga,id=video,vgamem_mb=32,max_outputs=%d",
@@ -255,6 +257,7 @@ class VM:
         self.dir = tempfile.mkdtemp(prefix="spice-pv-vm.")
         self.spice = os.path.join(self.dir, "spice.sock")
         self.vnc = os.path.join(self.dir, "vnc.sock")
+        self.agent = os.path.join(self.dir, "agent.sock")
         self.pvmouse = os.path.join(self.dir, "pvmouse.sock")
         self.session = session
         self._qemu = None
@@ -284,21 +287,24 @@ class VM:
                 "-device", "virtio-serial-pci,id=serial",
                 "-chardev", "socket,id=test,server=on,wait=off,path=" + path("test.sock"),
                 "-device", "virtserialport,chardev=test,name=org.spice-pv.test.0"]
-        self.agent_port = "virtserialport,chardev=vdagent,name=com.redhat.spice.0,id=agentport"
+        agent_port = "virtserialport,chardev=vdagent,name=com.redhat.spice.0,id=agentport"
         if agent == "spicevmc":
             args += ["-spice", "unix=on,disable-ticketing=on,addr=" + self.spice,
-                     "-chardev", "spicevmc,id=vdagent,name=vdagent", "-device", self.agent_port]
+                     "-chardev", "spicevmc,id=vdagent,name=vdagent", "-device", agent_port]
         elif agent == "qemu-vdagent":
             args += ["-vnc", "unix:" + self.vnc,
                      "-chardev", "qemu-vdagent,id=vdagent,name=vdagent,clipboard=on,mouse=on", "-device",
-                     self.agent_port]
+                     agent_port]
+        elif agent == "socket":
+            args += ["-display", "none", "-chardev", "socket,id=vdagent,server=on,wait=off,path=" + self.agent,
+                     "-device", agent_port]
         else:
             args += ["-display", "none"]
         if pvmouse:
             args += ["-chardev", "socket,id=pvmouse,server=on,wait=off,path=" + self.pvmouse,
                      "-device", "virtserialport,chardev=pvmouse,name=org.spice-space.pvmouse.0,id=pvmouseport"]
         self._log = open(path("qemu.log"), "wb")
-        self._qemu = subprocess.Popen(args + list(extra), stdin=subprocess.DEVNULL, stdout=self._log,
+        self._qemu = subprocess.Popen(args + [arg.replace("{dir}", self.dir) for arg in extra], stdin=subprocess.DEVNULL, stdout=self._log,
                                       stderr=self._log, preexec_fn=lambda: os.nice(5))
         self.pid = self._qemu.pid
         try:
