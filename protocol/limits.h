@@ -72,3 +72,6 @@
 #define LIMIT_PVMOUSE_CREDIT 256u
 
 #endif
+
+/* The C library has a header of this name, and its parts can find ours instead: hand them on, each time. */
+#include_next <limits.h>
