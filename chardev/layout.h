@@ -12,7 +12,11 @@
 #include "bytes.h"
 #include "limits.h"
 
-/* Clockwise quarter turns in 0..3, + LAYOUT_FLIPPED for a mirror image: the numbers of wl_output.transform. */
+/*
+ * The numbers of wl_output.transform: counter-clockwise quarter turns 0..3 that the desktop's picture is given on its way
+ * into the scanout, + LAYOUT_FLIPPED if it is mirrored left to right before. A SPICE client shows the scanout as it is
+ * and sends pixels of it, so dx,dy are counted before any transform and layout_map() undoes it.
+ */
 #define LAYOUT_FLIPPED 4u
 #define LAYOUT_TRANSFORMS 8u
 
@@ -36,7 +40,10 @@ Layout layout_single(uint32_t w, uint32_t h);
 /* Set the box to the smallest rectangle around all displays. */
 void layout_fit_box(Layout *layout);
 
-/* True if sizes, positions and transform of every display are sane (each at most 65535 in size, positions within ±2^20). */
+/*
+ * True if every display is sane: a mode and a logical size of 1..65535 on both axes or nothing at all, a position within
+ * ±2^20, a known transform; and the box too, of at most 2^21, which is empty only if no display exists.
+ */
 bool layout_valid(const Layout *layout);
 
 /* True if at least one display exists. */
@@ -47,11 +54,15 @@ bool layout_equal(const Layout *a, const Layout *b);
 /*
  * Device position (0..65535 on both axes) of wire position x,y (0..65535) of a display; false if the display does not
  * exist. Exact: the middle of pixel p of the display's mode lands inside pixel p after libinput's and the compositor's
- * scaling, for boxes up to 32768 wide.
+ * scaling, for boxes up to 32768 of that display's pixels wide.
  */
 bool layout_map(const Layout *layout, uint32_t display, uint16_t x, uint16_t y, uint16_t *ret_ux, uint16_t *ret_uy);
 
-/* Fixed-size little-endian form, used on the layout socket of spice-pvmouse. */
+/*
+ * Fixed-size little-endian form, used on the layout socket of spice-pvmouse (SOCK_SEQPACKET, one layout per message): box
+ * x, y, w, h, then for each display mode w, h, logical x, y, w, h and transform, all of 32 bits.
+ */
+#define LAYOUT_SOCKET "/run/spice-pv/pvmouse.sock"
 #define LAYOUT_WIRE_SIZE (16u + LIMIT_DISPLAYS * 28u)
 void layout_encode(const Layout *layout, uint8_t ret_data[LAYOUT_WIRE_SIZE]);
 
