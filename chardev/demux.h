@@ -17,7 +17,8 @@ typedef enum DemuxResult {
     DEMUX_POINTER, /* event->pointer */
     DEMUX_AGENT,   /* event->port, event->result, event->stream */
     DEMUX_SKIPPED, /* a chunk on unknown port event->port, passed over */
-    DEMUX_BROKEN   /* the byte stream is out of step for good: open the port anew, then demux_reset() */
+    DEMUX_BROKEN   /* the byte stream is out of step for good: open the port anew, then demux_reset(). Comes once;
+                      until the reset further input is passed over with DEMUX_MORE */
 } DemuxResult;
 
 typedef struct DemuxEvent {
@@ -44,7 +45,7 @@ typedef struct Demux {
 
 void demux_init(Demux *demux);
 
-/* Forget half-read chunks and messages and held wheel bits, as after reopening the port. Sizes and counters stay. */
+/* Forget half-read chunks and messages and held wheel bits, as after reopening the port. Sizes, caps and counters stay. */
 void demux_reset(Demux *demux);
 
 /* Forget a half-read message of the client port, as after VD_AGENT_CLIENT_DISCONNECTED: the next client starts clean. */

@@ -7,7 +7,7 @@
  * interleaved, as its reader has one reassembly for all; there the turn changes between messages, lower lanes first.
  *
  * When a lane is full its owner stops reading the lane's source (mux_room() is 0). A lane whose source dies in the middle
- * of a message has promised bytes that will not come: the port must be opened anew (mux_busy() tells).
+ * of a message may have promised bytes that will not come: then the port must be opened anew (mux_drop() tells).
  */
 #ifndef MUX_H
 #define MUX_H
@@ -53,8 +53,8 @@ bool mux_busy(const Mux *mux, size_t lane);
 bool mux_pending(const Mux *mux, size_t lane);
 
 /*
- * Drop what is queued in a lane and not yet promised to the peer. Returns false if the lane is mux_busy(): then only
- * reopening the port and mux_reset() help.
+ * Drop what is queued in a lane and not yet promised to the peer: all but the rest of the message under way. Returns
+ * false, dropping nothing, if that rest has not all been queued: then only reopening the port and mux_reset() help.
  */
 bool mux_drop(Mux *mux, size_t lane);
 
