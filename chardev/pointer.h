@@ -12,7 +12,7 @@
 #include "layout.h"
 #include "pvmouse.h"
 
-/* Events that one frame can cause: two axes (twice, see pointer_set_layout), seven buttons, four wheel codes, two reports. */
+/* Bound of the events that one call can cause: positions and motion held back, seven buttons, four wheel codes, reports. */
 #define POINTER_STEPS_MAX 24u
 
 /* One struct input_event without its time: type and code are EV_*, ABS_*, REL_*, BTN_* of linux/input-event-codes.h. */
@@ -25,27 +25,33 @@ typedef struct PointerStep {
 /* Private but for the counters. */
 typedef struct Pointer {
     Layout layout;
-    uint16_t x, y, display; /* last wire position */
-    uint16_t ux, uy;        /* last device position */
-    int32_t dx, dy;         /* relative motion held back */
-    uint16_t buttons;       /* down on the device */
-    int32_t wheel, hwheel;  /* 1/120 detents not yet given as a whole detent */
-    bool have_position, position_held, nudge, buttons_relative;
+    uint16_t ux, uy;           /* of the absolute device */
+    uint16_t held_ux, held_uy; /* position held back */
+    int32_t dx, dy;            /* relative motion held back */
+    uint16_t buttons;          /* down on a device */
+    int32_t wheel, hwheel;     /* 1/120 detents not yet given as a whole detent */
+    bool position_held, nudge, buttons_relative;
     uint64_t frames, coalesced, unknown_display;
 } Pointer;
 
+/* No layout is known: display 0 is the whole desktop and others do not exist. */
 void pointer_init(Pointer *pointer);
 
 /*
  * Use a new layout from the next frame on. The next position is sent even if the device has it already: the desktop may
  * have moved the pointer with the resize, and the kernel drops unchanged values (the axis is stepped aside and back
- * within one report).
+ * within one report). So is the first position of all, after relative motion and after a release. A layout that is not
+ * known (all zero) puts display 0 over the whole desktop again.
  */
 void pointer_set_layout(Pointer *pointer, const Layout *layout);
 
 /*
  * Take a STATE, MOTION or RELEASE frame (others cause nothing). Writes the events that must go out now to `ret_steps` and
- * returns their number; a frame without edge and turn causes none until pointer_flush().
+ * returns their number; a frame without edge and turn causes none until pointer_flush(), unless what is held back is of
+ * the other kind and has to go first.
+ *
+ * Buttons are pressed on the device of the frame (MOTION: the relative one) and released on the device that has them. The
+ * position of a display that the layout does not have is counted and not used.
  */
 size_t pointer_feed(Pointer *pointer, const PvmouseFrame *frame, PointerStep ret_steps[POINTER_STEPS_MAX]);
 
