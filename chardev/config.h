@@ -24,14 +24,13 @@ Config *config_load(const char *dir, const char *name, const ConfigKey *keys, GE
 void config_free(Config *config);
 
 /*
- * The value of a key of the list. A value of the wrong form is an error of config_load() already for keys read with the
- * typed getters below, so these do not fail: a malformed number or boolean gives the default and one warning naming file,
- * key and value.
+ * The value of a key, which must be in the list. These do not fail: a malformed number or boolean gives the default and
+ * one warning naming file, key and value. A string lives as long as `config`.
  */
 const char *config_string(const Config *config, const char *group, const char *key);
 gboolean config_boolean(const Config *config, const char *group, const char *key);
 
-/* A number within min..max; sizes may end in K, M or G (powers of 1024). */
+/* A number within min..max, otherwise as if malformed; sizes may end in K, M or G (powers of 1024). */
 gint64 config_number(const Config *config, const char *group, const char *key, gint64 min, gint64 max);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)
