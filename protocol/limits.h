@@ -73,5 +73,7 @@
 
 #endif
 
-/* The C library has a header of this name, and its parts can find ours instead: hand them on, each time. */
+/* The C library has a header of this name, and gcc's parts of it can find ours instead: hand them on, each time. */
+#ifndef __clang__
 #include_next <limits.h>
+#endif

@@ -13,10 +13,10 @@
 
 #define PVMOUSE_PORT_NAME "org.spice-space.pvmouse.0"
 #define PVMOUSE_FRAME_SIZE 24u
-#define PVMOUSE_MAGIC 0x45535650u /* "PVSE" on the wire */
+#define PVMOUSE_MAGIC 0x45535650u /* little-endian, so the bytes on the wire are 50 56 53 45, "PVSE" */
 #define PVMOUSE_VERSION 1u
 
-/* Position of the middle of nothing in particular: x and y run over 0..65535 of the display. */
+/* Positions run over 0..PVMOUSE_AXIS_MAX, from one edge of the display to the other. */
 #define PVMOUSE_AXIS_MAX 65535u
 
 /* One wheel detent. */
@@ -53,10 +53,14 @@ enum {
 typedef struct PvmouseFrame {
     PvmouseType type;
     uint16_t display;  /* STATE: number of the SPICE display */
-    uint32_t sequence; /* STATE, MOTION, RELEASE: counts up by one, for diagnosis */
+    /*
+     * STATE, MOTION, RELEASE: counts up by one from 0, for diagnosis. HELLO: the nonce, which the guest chooses anew
+     * each time and the host repeats, so that an answer is never taken for that to an earlier HELLO.
+     */
+    uint32_t sequence;
     /* HELLO */
-    uint16_t version;
-    uint32_t features;
+    uint16_t version;  /* at least 1 */
+    uint32_t features; /* may hold bits of later versions: to be ignored */
     /* HELLO, CREDIT: frames of type STATE, MOTION, RELEASE that the receiver can take, in addition to those granted */
     uint32_t credit;
     /* STATE: 0..PVMOUSE_AXIS_MAX of the display */
@@ -73,17 +77,17 @@ typedef struct PvmouseFrame {
 typedef enum PvmouseResult {
     PVMOUSE_OK = 0,
     PVMOUSE_UNKNOWN_TYPE, /* a later version's frame: ignore it */
-    PVMOUSE_BAD_MAGIC,    /* HELLO without PVMOUSE_MAGIC: not this protocol, the port must be opened anew */
-    PVMOUSE_BAD_VALUE     /* a reserved bit or field is set: refuse the frame */
+    PVMOUSE_BAD_MAGIC,    /* HELLO without PVMOUSE_MAGIC: not this protocol or out of step, start over */
+    PVMOUSE_BAD_VALUE     /* a reserved bit or field is set, or version 0: refuse the frame */
 } PvmouseResult;
 
 /* Decode one frame of exactly PVMOUSE_FRAME_SIZE bytes. On failure `ret_frame` is untouched. */
 PvmouseResult pvmouse_decode(const uint8_t data[PVMOUSE_FRAME_SIZE], PvmouseFrame *ret_frame);
 
-/* Encode one frame. The frame must be valid: a type of the list, no unknown button. */
+/* Encode one frame. The frame must be valid: a type of the list, no unknown button. Fields of other types are not read. */
 void pvmouse_encode(const PvmouseFrame *frame, uint8_t ret_data[PVMOUSE_FRAME_SIZE]);
 
-/* Frames out of a byte stream cut anywhere. All zero is a fresh stream. */
+/* Frames out of a byte stream cut anywhere. All zero is a fresh stream. `have` is private. */
 typedef struct PvmouseReader {
     uint8_t bytes[PVMOUSE_FRAME_SIZE];
     size_t have;
@@ -91,6 +95,13 @@ typedef struct PvmouseReader {
 
 /* Collect the next frame's bytes; false when the input is used up before. Decode reader->bytes after each true. */
 bool pvmouse_read(PvmouseReader *reader, BytesReader *in);
+
+/*
+ * The same for a stream that may be out of step, as one that begins with what was meant for an earlier reader: passes
+ * over bytes, one at a time, until reader->bytes decode as HELLO. Called again, it goes on at the second byte of the last
+ * frame returned by either function, so a frame that turned out wrong is searched as well.
+ */
+bool pvmouse_read_hello(PvmouseReader *reader, BytesReader *in);
 
 /*
  * Wire coordinate of pixel `pixel` on an axis of `size` pixels: its middle, floor((2·pixel + 1)·32768 / size). A pixel

@@ -34,6 +34,7 @@ typedef struct StreamEvent {
 /* The state between two reads. Private but for `caps`, which its owner sets to what both ends agreed. */
 typedef struct Stream {
     Caps caps;
+    Caps current;       /* what was agreed when the current message began */
     unsigned direction; /* VDAGENT_TO_GUEST or VDAGENT_TO_HOST: types that never go this way are refused */
     MessageReader reader;
     uint8_t body[LIMIT_MESSAGE];
@@ -49,8 +50,9 @@ void stream_init(Stream *stream, unsigned direction);
 void stream_reset(Stream *stream);
 
 /*
- * The next event. A change of `caps` between two messages takes effect at once; the owner must make it before the next
- * call after the STREAM_MESSAGE that announced it. Call until STREAM_MORE.
+ * The next event. A change of `caps` takes effect with the next message that begins; the owner must make it before the
+ * next call after the STREAM_MESSAGE that announced it. Call until STREAM_MORE. Of `ret_event`, `header` is filled at all
+ * times after a message has begun, the rest as StreamEvent says.
  */
 StreamResult stream_next(Stream *stream, BytesReader *in, StreamEvent *ret_event);
 

@@ -19,7 +19,8 @@ typedef enum VdagentResult {
     VDAGENT_OK = 0,
     VDAGENT_UNKNOWN_TYPE, /* no such message type */
     VDAGENT_BAD_SIZE,     /* body outside the row's minimum and maximum, or not a whole number of items */
-    VDAGENT_BAD_VALUE     /* a count beyond its limit, a selection or a text that cannot be */
+    VDAGENT_BAD_VALUE,    /* a count beyond its limit, a selection or a text that cannot be */
+    VDAGENT_WRONG_WAY     /* a type that is never sent in this direction; from stream.h only */
 } VdagentResult;
 
 /* Who sends a type, as flags. */
