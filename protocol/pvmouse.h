@@ -54,7 +54,7 @@ typedef struct PvmouseFrame {
     PvmouseType type;
     uint16_t display;  /* STATE: number of the SPICE display */
     /*
-     * STATE, MOTION, RELEASE: counts up by one from 0, for diagnosis. HELLO: the nonce, which the guest chooses anew
+     * STATE, MOTION, RELEASE: counts up by one from 1, for diagnosis. HELLO: the nonce, which the guest chooses anew
      * each time and the host repeats, so that an answer is never taken for that to an earlier HELLO.
      */
     uint32_t sequence;
