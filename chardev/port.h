@@ -10,21 +10,39 @@
 #ifndef PORT_H
 #define PORT_H
 
+#include "chunk.h"
+#include "limits.h"
+
 #include <glib.h>
+
+/* One chunk with its header. */
+#define PORT_FILL_MIN (CHUNK_HEADER_SIZE + LIMIT_CHUNK_OUT)
 
 typedef struct Port Port;
 
-/* What the port tells its owner. Called from the main loop only; the port may be freed inside `gone`, nowhere else. */
+/*
+ * What the port tells its owner. Called from the main loop only; the port may be freed inside any of them and calls nothing
+ * after that. port_kick() and port_pause() are allowed in all.
+ */
 typedef struct PortEvents {
     /* Bytes arrived, at most LIMIT_READ. Ask for a pause with port_pause() when there is no room for more. */
     void (*data)(const guint8 *data, gsize size, gpointer user);
-    /* All that could be read in one go has been given: act on what was held back. */
+    /*
+     * All that could be read in one go has been given: act on what was held back. One go is bounded, so this also comes
+     * while more is waiting, and output gets its turn after it.
+     */
     void (*drained)(gpointer user);
-    /* The port can take a chunk: fill `buffer` and return its size, at most `size`; 0 when there is nothing to send. */
+    /*
+     * The port can take bytes: fill `buffer` and return how many, at most `size`, which is at least PORT_FILL_MIN; 0 when
+     * there is nothing to send.
+     */
     gsize (*fill)(guint8 *buffer, gsize size, gpointer user);
-    /* The host end was connected or disconnected. What was half-sent before a disconnection is forgotten. */
+    /*
+     * The host end was connected or disconnected; a port begins as disconnected. What was half-sent before a
+     * disconnection is forgotten.
+     */
     void (*connected)(gboolean connected, gpointer user);
-    /* The device was removed or failed; the port is dead and should be freed. */
+    /* The device was removed or failed, or a socket or pty ended; the port is dead and should be freed. */
     void (*gone)(const GError *error, gpointer user);
 } PortEvents;
 

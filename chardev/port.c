@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "port.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* Reads in one turn, before output and the rest of the main loop get theirs. */
+#define READS_PER_TURN 4
+
+/* Bytes given to the kernel in one write: enough chunks to be cheap, few enough for a small message not to wait long. */
+#define WRITE_BATCH (4 * PORT_FILL_MIN)
+
+struct Port {
+    int fd, epoll;
+    GSource *source;
+    char *path;
+    PortEvents events;
+    gpointer user;
+    gboolean virtio; /* a read of 0 bytes means “not connected” */
+    gboolean connected, paused;
+    gboolean readable, writable; /* not known to be otherwise */
+    gboolean filling;            /* the owner may have more to send */
+    gboolean dispatching, freed;
+    gsize out_at, out_size;
+    guint8 in[LIMIT_READ];
+    guint8 out[WRITE_BATCH];
+};
+
+typedef struct PortSource {
+    GSource source;
+    Port *port;
+} PortSource;
+
+static void set_connected(Port *port, gboolean connected)
+{
+    if (port->connected == connected) {
+        return;
+    }
+    port->connected = connected;
+    port->writable = connected;
+    if (!connected) {
+        port->out_at = port->out_size = 0;
+    }
+    g_debug("%s: host %s", port->path, connected ? "connected" : "disconnected");
+    port->events.connected(connected, port->user);
+}
+
+static void stop(Port *port)
+{
+    if (port->source) {
+        g_source_destroy(port->source);
+        g_clear_pointer(&port->source, g_source_unref);
+    }
+    if (port->epoll >= 0) {
+        close(port->epoll);
+        port->epoll = -1;
+    }
+    if (port->fd >= 0) {
+        close(port->fd);
+        port->fd = -1;
+    }
+}
+
+/* The port is over. Its owner may free it in the callback. */
+static void end(Port *port, int error_number)
+{
+    g_autoptr(GError) error =
+        error_number == 0 ? g_error_new(G_IO_ERROR, G_IO_ERROR_CLOSED, "%s: closed by the other end", port->path)
+                          : g_error_new(G_IO_ERROR, g_io_error_from_errno(error_number), "%s: %s", port->path,
+                                        g_strerror(error_number));
+
+    stop(port);
+    port->events.gone(error, port->user);
+}
+
+/* False once the port was freed or has ended: nothing of it may be used any more but `freed`. */
+static gboolean alive(const Port *port)
+{
+    return !port->freed && port->fd >= 0;
+}
+
+/* Ask the kernel what has happened. */
+static void take_events(Port *port)
+{
+    struct epoll_event event;
+
+    if (epoll_wait(port->epoll, &event, 1, 0) <= 0) {
+        return;
+    }
+    if (port->virtio && (event.events & EPOLLHUP) && !(event.events & EPOLLIN)) {
+        end(port, ENODEV); /* unplugged; a port without a host is readable, if only for a read of 0 bytes */
+        return;
+    }
+    port->readable = port->readable || (event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+    if (!(event.events & EPOLLHUP)) {
+        set_connected(port, TRUE);
+    }
+    if (alive(port)) {
+        port->writable = port->connected && (port->writable || (event.events & EPOLLOUT));
+    }
+}
+
+static void take_input(Port *port)
+{
+    gboolean any = FALSE;
+
+    for (guint i = 0; i < READS_PER_TURN && port->readable && !port->paused; i++) {
+        gssize size = read(port->fd, port->in, sizeof(port->in));
+
+        if (size < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            port->readable = FALSE;
+            if (errno != EAGAIN) {
+                end(port, errno);
+                return;
+            }
+            break;
+        }
+        if (size == 0) {
+            port->readable = FALSE;
+            if (!port->virtio) {
+                end(port, 0);
+                return;
+            }
+            set_connected(port, FALSE);
+            break;
+        }
+        any = TRUE;
+        set_connected(port, TRUE);
+        if (alive(port)) {
+            port->events.data(port->in, (gsize)size, port->user);
+        }
+        if (!alive(port)) {
+            return;
+        }
+    }
+    if (any && alive(port)) {
+        port->events.drained(port->user);
+    }
+}
+
+/* Let the owner fill the empty output buffer. */
+static void fill(Port *port)
+{
+    while (port->filling && sizeof(port->out) - port->out_size >= PORT_FILL_MIN) {
+        gsize size = port->events.fill(port->out + port->out_size, sizeof(port->out) - port->out_size, port->user);
+
+        if (!alive(port)) {
+            return;
+        }
+        port->out_size += size;
+        port->filling = size > 0;
+    }
+}
+
+static void give_output(Port *port)
+{
+    while (port->writable) {
+        if (port->out_at == port->out_size) {
+            port->out_at = port->out_size = 0;
+            fill(port);
+            if (!alive(port) || port->out_size == 0) {
+                return;
+            }
+        }
+
+        gssize size = write(port->fd, port->out + port->out_at, port->out_size - port->out_at);
+
+        if (size >= 0) {
+            port->out_at += (gsize)size;
+        } else if (errno == EAGAIN) {
+            port->writable = FALSE;
+        } else if (errno != EINTR) {
+            end(port, errno);
+            return;
+        }
+    }
+}
+
+static void turn(Port *port)
+{
+    g_source_set_ready_time(port->source, -1);
+    take_events(port);
+    if (alive(port)) {
+        take_input(port);
+    }
+    if (alive(port)) {
+        give_output(port);
+    }
+    if (alive(port) && ((port->readable && !port->paused) || (port->filling && port->writable))) {
+        g_source_set_ready_time(port->source, 0);
+    }
+}
+
+static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+    Port *port = ((PortSource *)source)->port;
+
+    (void)callback;
+    (void)user;
+    port->dispatching = TRUE;
+    turn(port);
+    port->dispatching = FALSE;
+    if (port->freed) {
+        g_free(port);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static int connect_socket(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    if (strlen(path) >= sizeof(address.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int error_number = errno;
+
+        close(fd);
+        errno = error_number;
+        return -1;
+    }
+    return fd;
+}
+
+/* Bytes shall pass a pty unchanged. */
+static void make_raw(int fd)
+{
+    struct termios terminal;
+
+    if (tcgetattr(fd, &terminal) == 0) {
+        cfmakeraw(&terminal);
+        tcsetattr(fd, TCSANOW, &terminal);
+    }
+}
+
+static gboolean open_device(Port *port)
+{
+    struct stat status;
+
+    if (stat(port->path, &status) < 0) {
+        return FALSE;
+    }
+    port->fd = S_ISSOCK(status.st_mode) ? connect_socket(port->path)
+                                        : open(port->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (port->fd < 0) {
+        return FALSE;
+    }
+    if (isatty(port->fd)) {
+        make_raw(port->fd);
+    } else {
+        port->virtio = S_ISCHR(status.st_mode);
+    }
+
+    struct epoll_event interest = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
+
+    port->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return port->epoll >= 0 && epoll_ctl(port->epoll, EPOLL_CTL_ADD, port->fd, &interest) == 0;
+}
+
+Port *port_open(const char *path, const PortEvents *events, gpointer user, GError **error)
+{
+    static GSourceFuncs functions = { .dispatch = dispatch };
+    g_autoptr(Port) port = g_new0(Port, 1);
+
+    port->fd = port->epoll = -1;
+    port->path = g_strdup(path);
+    port->events = *events;
+    port->user = user;
+    if (!open_device(port)) {
+        int error_number = errno;
+
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(error_number), "%s: %s", path,
+                    error_number == EBUSY ? "in use by another program" : g_strerror(error_number));
+        return NULL;
+    }
+    port->source = g_source_new(&functions, sizeof(PortSource));
+    ((PortSource *)port->source)->port = port;
+    g_source_set_name(port->source, path);
+    g_source_add_unix_fd(port->source, port->epoll, G_IO_IN);
+    g_source_attach(port->source, NULL);
+    return g_steal_pointer(&port);
+}
+
+void port_free(Port *port)
+{
+    if (!port) {
+        return;
+    }
+    stop(port);
+    g_clear_pointer(&port->path, g_free);
+    if (port->dispatching) {
+        port->freed = TRUE; /* dispatch() frees it */
+    } else {
+        g_free(port);
+    }
+}
+
+static void wake(Port *port)
+{
+    if (port->source && !port->dispatching) {
+        g_source_set_ready_time(port->source, 0);
+    }
+}
+
+void port_kick(Port *port)
+{
+    port->filling = TRUE;
+    wake(port);
+}
+
+void port_pause(Port *port, gboolean paused)
+{
+    port->paused = paused;
+    if (!paused) {
+        wake(port);
+    }
+}
