@@ -25,14 +25,14 @@ PC_chardev       := spice-protocol gio-unix-2.0 libseccomp libcap-ng
 PC_guest         := $(PC_chardev)
 PC_agent-system  := $(PC_chardev) libdrm
 PC_agent-session := $(PC_chardev) x11 xfixes xrandr
-PC_ctl           := $(PC_chardev)
+PC_ctl           := spice-protocol gio-unix-2.0 x11
 
 INC_protocol      := -iquote protocol
 INC_chardev       := -iquote protocol -iquote chardev
 INC_guest         := $(INC_chardev) -iquote chardev/guest
 INC_agent-system  := $(INC_chardev) -iquote agent-system
 INC_agent-session := $(INC_chardev) -iquote agent-session
-INC_ctl           := $(INC_chardev) -iquote agent-session/ctl
+INC_ctl          := -iquote protocol -iquote agent-session/ctl
 
 DIR_guest := chardev/guest
 DIR_ctl   := agent-session/ctl
@@ -66,7 +66,7 @@ endef
 $(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
 $(eval $(call program,spice-agent-system,agent-system,agent-system chardev protocol))
 $(eval $(call program,spice-agent-session,agent-session,agent-session chardev protocol))
-$(eval $(call program,spice-agentctl,ctl,ctl chardev protocol))
+$(eval $(call program,spice-agentctl,ctl,ctl protocol))
 
 # Unit tests; one program each. The three groups differ in what they link.
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
