@@ -35,7 +35,8 @@ GVariant *bus_call(GDBusConnection *bus, const char *name, const char *path, con
                                        G_DBUS_CALL_FLAGS_NO_AUTO_START, TIMEOUT_MS, NULL, error);
 }
 
-GVariant *bus_properties(GDBusConnection *bus, const char *name, const char *path, const char *interface, GError **error)
+GVariant *bus_properties(GDBusConnection *bus, const char *name, const char *path, const char *interface,
+                         GError **error)
 {
     g_autoptr(GVariant) reply = bus_call(bus, name, path, "org.freedesktop.DBus.Properties", "GetAll",
                                          g_variant_new("(s)", interface), "(a{sv})", error);

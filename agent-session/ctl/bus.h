@@ -24,7 +24,8 @@ GVariant *bus_call(GDBusConnection *bus, const char *name, const char *path, con
                    GVariant *parameters, const char *reply_type, GError **error);
 
 /* All properties of an object's interface, a{sv}. */
-GVariant *bus_properties(GDBusConnection *bus, const char *name, const char *path, const char *interface, GError **error);
+GVariant *bus_properties(GDBusConnection *bus, const char *name, const char *path, const char *interface,
+                         GError **error);
 
 /* Connect and get the properties of one of our daemons: BUS_AGENT or BUS_SESSION. */
 GVariant *bus_daemon_properties(const char *name, GError **error);

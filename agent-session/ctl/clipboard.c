@@ -128,7 +128,7 @@ static int run(Job *job)
     g_dbus_connection_call_with_unix_fd_list(bus, BUS_SESSION, BUS_SESSION_PATH, BUS_SESSION, job->method,
                                              g_variant_new("(ssh)", job->selection, job->mime, 0), NULL,
                                              G_DBUS_CALL_FLAGS_NO_AUTO_START, G_MAXINT, list, NULL, answered, job);
-    /* Ours is the last copy of the daemon's end but the one under way: the end of data must be seen when it closes its own. */
+    /* The end of data is seen when the daemon closes its end, so no copy of that end may stay here. */
     g_clear_object(&list);
     job->source = g_unix_fd_add(job->from, G_IO_IN | G_IO_HUP, pump, job);
 
@@ -156,9 +156,10 @@ static int start(const char *method, const char *summary, int argc, char **argv)
     gboolean primary = FALSE;
     g_autofree char *mime = NULL;
     const GOptionEntry entries[] = {
-        {"primary", 'p', 0, G_OPTION_ARG_NONE, &primary, "The selection made with the mouse instead of the clipboard", NULL},
+        {"primary", 'p', 0, G_OPTION_ARG_NONE, &primary, "The selection made with the mouse, not the clipboard",
+         NULL},
         {"type", 't', 0, G_OPTION_ARG_STRING, &mime, "MIME type, default text/plain;charset=utf-8", "TYPE"},
-        {NULL}
+        G_OPTION_ENTRY_NULL
     };
     Job job = {.method = method, .from = -1, .to = -1};
 

@@ -16,6 +16,11 @@
 #define PORTS "/dev/virtio-ports/"
 #define AGENT_USER "spice-agent"
 
+#define SYSTEMD "org.freedesktop.systemd1"
+#define SYSTEMD_PATH "/org/freedesktop/systemd1"
+#define LOGIN "org.freedesktop.login1"
+#define LOGIN_PATH "/org/freedesktop/login1"
+
 typedef enum Verdict {
     OK,
     NOTE,   /* works as configured, but worth knowing */
@@ -149,7 +154,8 @@ static void check_port(Doctor *d)
         say(d, PROBLEM, "udev makes the link: sudo udevadm trigger --subsystem-match=virtio-ports",
             "port " AGENT_PORT ": %s has no link in " PORTS, device);
     } else if (has_virtio_serial() && !exists("/sys/bus/virtio/drivers/virtio_console")) {
-        say(d, PROBLEM, "sudo modprobe virtio_console", "port " AGENT_PORT ": the kernel module virtio_console is not loaded");
+        say(d, PROBLEM, "sudo modprobe virtio_console",
+            "port " AGENT_PORT ": the kernel module virtio_console is not loaded");
     } else {
         say(d, PROBLEM,
             "libvirt, in <devices>: <channel type='spicevmc'><target type='virtio' name='" AGENT_PORT "'/></channel>\n"
@@ -182,7 +188,8 @@ static void check_devices(Doctor *d)
         say(d, PROBLEM, trigger, "user " AGENT_USER " has no access to " PORTS AGENT_PORT);
     }
     if (!exists("/dev/uinput")) {
-        say(d, PROBLEM, "sudo modprobe uinput\nIf there is no such module: install the distribution's standard kernel, not a cloud one.",
+        say(d, PROBLEM,
+            "sudo modprobe uinput\nNo such module? Install the distribution's standard kernel, not a cloud one.",
             "uinput: /dev/uinput is missing, so there can be no pointer");
     } else if (user && !agent_may(user, "/dev/uinput")) {
         say(d, PROBLEM, trigger, "user " AGENT_USER " has no access to /dev/uinput");
@@ -197,8 +204,8 @@ static char *last_warning(const char *unit)
     const char *argv[] = {"journalctl", "-q", "-b", "-n", "1", "-o", "cat", "-p", "warning", "-u", unit, NULL};
     char *text = NULL;
 
-    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &text, NULL,
-                      NULL, NULL)) {
+    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &text,
+                      NULL, NULL, NULL)) {
         return g_strdup("");
     }
     return g_strchomp(text);
@@ -213,12 +220,12 @@ static void check_unit(Doctor *d, const char *unit, gboolean wanted)
     const char *path;
 
     if (d->system) {
-        found = bus_call(d->system, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
-                         "LoadUnit", g_variant_new("(s)", unit), "(o)", &error);
+        found = bus_call(d->system, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "LoadUnit", g_variant_new("(s)", unit),
+                         "(o)", &error);
     }
     if (found) {
         g_variant_get(found, "(&o)", &path);
-        properties = bus_properties(d->system, "org.freedesktop.systemd1", path, "org.freedesktop.systemd1.Unit", &error);
+        properties = bus_properties(d->system, SYSTEMD, path, SYSTEMD ".Unit", &error);
     }
     if (!properties) {
         say(d, NOTE, NULL, "unit %s: not known, systemd does not answer", unit);
@@ -226,7 +233,8 @@ static void check_unit(Doctor *d, const char *unit, gboolean wanted)
     }
 
     const char *state = text_of(properties, "ActiveState");
-    g_autofree char *advice = g_strdup_printf("journalctl -b -u %s says why; then: sudo systemctl restart %s", unit, unit);
+    g_autofree char *advice =
+        g_strdup_printf("journalctl -b -u %s says why; then: sudo systemctl restart %s", unit, unit);
 
     if (g_str_equal(text_of(properties, "LoadState"), "not-found")) {
         say(d, PROBLEM, "Install the package spice-pv-guest again.", "unit %s: missing", unit);
@@ -241,8 +249,8 @@ static void check_unit(Doctor *d, const char *unit, gboolean wanted)
     } else {
         g_autofree char *warning = last_warning(unit);
 
-        say(d, PROBLEM, advice, "unit %s: %s (%s)%s%s", unit, state, text_of(properties, "SubState"), *warning ? ": " : "",
-            warning);
+        say(d, PROBLEM, advice, "unit %s: %s (%s)%s%s", unit, state, text_of(properties, "SubState"),
+            *warning ? ": " : "", warning);
     }
 }
 
@@ -260,7 +268,8 @@ static void check_agent(Doctor *d)
     d->agent = bus_properties(d->system, BUS_AGENT, BUS_AGENT_PATH, BUS_AGENT, &error);
     if (d->agent) {
         say(d, OK, NULL, "system daemon %s on the system bus", text_of(d->agent, "Version"));
-    } else if (!exists("/usr/share/dbus-1/system.d/" BUS_AGENT ".conf") && !exists("/etc/dbus-1/system.d/" BUS_AGENT ".conf")) {
+    } else if (!exists("/usr/share/dbus-1/system.d/" BUS_AGENT ".conf") &&
+               !exists("/etc/dbus-1/system.d/" BUS_AGENT ".conf")) {
         say(d, PROBLEM, "Install the package spice-pv-guest again, then: sudo systemctl reload dbus",
             "D-Bus policy: " BUS_AGENT ".conf is missing");
     } else if (bus_nobody_there(error)) {
@@ -291,7 +300,8 @@ static void check_host(Doctor *d)
     if (g_str_equal(port, "open")) {
         say(d, OK, NULL, "host is connected");
     } else if (g_str_equal(port, "waiting")) {
-        say(d, NOTE, "Connect one, for example with remote-viewer.", "host: no SPICE server or client at the other end of the port");
+        say(d, NOTE, "Connect one, for example with remote-viewer.",
+            "host: no SPICE server or client at the other end of the port");
     } else if (d->has_port) {
         say(d, PROBLEM, "It is kept closed while the pointer does not work, see above.", "port: %s", port);
     }
@@ -326,11 +336,11 @@ static void check_login(Doctor *d)
     const char *id = "";
     const char *seat = "";
 
-    user = bus_call(d->system, "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "GetUser",
-                    g_variant_new("(u)", (guint)getuid()), "(o)", &error);
+    user = bus_call(d->system, LOGIN, LOGIN_PATH, LOGIN ".Manager", "GetUser", g_variant_new("(u)", (guint)getuid()),
+                    "(o)", &error);
     if (user) {
         g_variant_get(user, "(&o)", &path);
-        user_properties = bus_properties(d->system, "org.freedesktop.login1", path, "org.freedesktop.login1.User", &error);
+        user_properties = bus_properties(d->system, LOGIN, path, LOGIN ".User", &error);
     } else if (bus_nobody_there(error)) {
         say(d, PROBLEM, "It comes with systemd (or elogind) and libpam-systemd.", "logind does not answer");
         return;
@@ -345,14 +355,15 @@ static void check_login(Doctor *d)
     }
     d->login = g_strdup(id);
 
-    properties = bus_properties(d->system, "org.freedesktop.login1", path, "org.freedesktop.login1.Session", &error);
+    properties = bus_properties(d->system, LOGIN, path, LOGIN ".Session", &error);
     if (!properties) {
         say(d, PROBLEM, NULL, "session %s: %s", id, bus_error_text(error));
         return;
     }
     g_variant_lookup(properties, "Seat", "(&s&o)", &seat, NULL);
     if (!g_str_equal(seat, "seat0")) {
-        say(d, PROBLEM, "The agent serves seat0 only, which is what a SPICE client shows.", "session %s is on seat '%s'", id, seat);
+        say(d, PROBLEM, "The agent serves seat0 only, which is what a SPICE client shows.",
+            "session %s is on seat '%s'", id, seat);
     } else if (!flag_of(properties, "Active")) {
         say(d, PROBLEM, "Switch to it; the agent serves the session in front.", "session %s is in the background", id);
     } else if (!g_str_has_prefix(text_of(properties, "Class"), "user")) {
@@ -366,8 +377,8 @@ static void check_login(Doctor *d)
             "session type wayland: clipboard, displays and layout are served on X11 only");
     }
     if (d->agent && !g_str_equal(text_of(d->agent, "ActiveSession"), id) && flag_of(properties, "Active")) {
-        say(d, PROBLEM, "sudo systemctl restart spice-agent-system", "the system daemon takes session '%s' for the active one",
-            text_of(d->agent, "ActiveSession"));
+        say(d, PROBLEM, "sudo systemctl restart spice-agent-system",
+            "the system daemon takes session '%s' for the active one", text_of(d->agent, "ActiveSession"));
     }
 }
 
@@ -396,14 +407,15 @@ static void check_session(Doctor *d)
 
     d->user = bus_connect(G_BUS_TYPE_SESSION, &error);
     if (!d->user) {
-        say(d, PROBLEM, "Run this as the desktop's user; the package dbus-user-session gives each user a bus.", "session bus: %s",
-            error->message);
+        say(d, PROBLEM, "Run this as the desktop's user; the package dbus-user-session gives each user a bus.",
+            "session bus: %s", error->message);
         return;
     }
     d->session = bus_properties(d->user, BUS_SESSION, BUS_SESSION_PATH, BUS_SESSION, &error);
     if (!d->session) {
         say(d, PROBLEM,
-            bus_nobody_there(error) ? "systemctl --user start spice-agent-session\njournalctl -b -t spice-agent-session says why it ended."
+            bus_nobody_there(error) ? "systemctl --user start spice-agent-session\n"
+                                      "journalctl -b -t spice-agent-session says why it ended."
                                     : "systemctl --user restart spice-agent-session",
             "session daemon: %s", bus_nobody_there(error) ? "not running" : bus_error_text(error));
         return;
@@ -418,8 +430,8 @@ static void check_session(Doctor *d)
             "systemctl --user import-environment DISPLAY XAUTHORITY && systemctl --user restart spice-agent-session",
             "session daemon serves no display");
     } else if (d->login && !g_str_equal(id, d->login)) {
-        say(d, PROBLEM, "systemctl --user restart spice-agent-session", "session daemon serves session '%s' instead of '%s'", id,
-            d->login);
+        say(d, PROBLEM, "systemctl --user restart spice-agent-session",
+            "session daemon serves session '%s' instead of '%s'", id, d->login);
     } else {
         say(d, OK, NULL, "session daemon %s serves display %s", text_of(d->session, "Version"), display);
     }
@@ -452,7 +464,8 @@ static void check_x11(Doctor *d)
         if (XQueryExtension(display, *extension, &major, &event, &first_error)) {
             say(d, OK, NULL, "X extension %s", *extension);
         } else {
-            say(d, PROBLEM, "Use an X server that has it, as Xorg does.", "X extension %s: missing on display %s", *extension, name);
+            say(d, PROBLEM, "Use an X server that has it, as Xorg does.", "X extension %s: missing on display %s",
+                *extension, name);
         }
     }
     XCloseDisplay(display);
@@ -466,8 +479,8 @@ static void check_start(Doctor *d)
     const char *state = "not known";
 
     if (d->user) {
-        reply = bus_call(d->user, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
-                         "GetUnitFileState", g_variant_new("(s)", "spice-agent-session.service"), "(s)", NULL);
+        reply = bus_call(d->user, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "GetUnitFileState",
+                         g_variant_new("(s)", "spice-agent-session.service"), "(s)", NULL);
     }
     if (reply) {
         g_variant_get(reply, "(&s)", &state);
@@ -485,7 +498,8 @@ static void check_start(Doctor *d)
 static void check_policy(Doctor *d)
 {
     g_autoptr(GVariant) policy = g_variant_lookup_value(d->session, "Policy", G_VARIANT_TYPE("a{ss}"));
-    static const char *const switches[] = {"clipboard.to-host", "clipboard.from-host", "files.enabled", "displays.follow"};
+    static const char *const switches[] = {"clipboard.to-host", "clipboard.from-host", "files.enabled",
+                                           "displays.follow"};
 
     for (gsize i = 0; policy && i < G_N_ELEMENTS(switches); i++) {
         const char *value;
@@ -520,11 +534,11 @@ static void check_rival(Doctor *d)
 
 int doctor_run(int argc, char **argv)
 {
-    const GOptionEntry entries[] = {{NULL}};
+    const GOptionEntry entries[] = {G_OPTION_ENTRY_NULL};
     Doctor d = {0};
 
-    if (!options_parse("Checks what the agent needs, in the order in which it depends on each other. Exit status 0 when all is well.",
-                       entries, argc, argv)) {
+    if (!options_parse("Checks all that the agent needs and says what to do. Exit status 0 when all is well.", entries,
+                       argc, argv)) {
         return 2;
     }
     check_machine(&d);

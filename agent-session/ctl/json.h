@@ -8,8 +8,8 @@
 #include <glib.h>
 
 /*
- * Append `value`: dictionaries (keys must be text) become objects, arrays and structures arrays, variants what they hold;
- * NULL is null. Text is UTF-8, as D-Bus guarantees.
+ * Append `value`: dictionaries (keys must be text) become objects, arrays and structures arrays, variants what they
+ * hold; NULL is null. Text is UTF-8, as D-Bus guarantees.
  */
 void json_append(GString *out, GVariant *value);
 

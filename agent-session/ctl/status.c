@@ -73,8 +73,8 @@ static char *item_text(GVariant *item)
     }
     if (g_variant_is_of_type(item, G_VARIANT_TYPE("(suuiiuuu)"))) {
         g_variant_get(item, "(&suuiiuuu)", &name, &w, &h, &x, &y, &lw, &lh, &transform);
-        return g_strdup_printf("%s: %ux%u, desktop %ux%u at %d,%d, transform %u", *name ? name : "desktop", w, h, lw, lh,
-                               x, y, transform);
+        return g_strdup_printf("%s: %ux%u, desktop %ux%u at %d,%d, transform %u", *name ? name : "desktop", w, h, lw,
+                               lh, x, y, transform);
     }
     if (g_variant_is_of_type(item, G_VARIANT_TYPE("{ss}"))) {
         g_variant_get(item, "{&s&s}", &name, &text);
@@ -137,14 +137,15 @@ int status_show(int argc, char **argv)
 {
     gboolean json = FALSE;
     const GOptionEntry entries[] = {
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "All properties as one JSON object: 'system' and 'session', null if not running",
-         NULL},
-        {NULL}
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json,
+         "All properties as one JSON object: 'system' and 'session', null if not running", NULL},
+        G_OPTION_ENTRY_NULL
     };
     g_autoptr(GError) agent_error = NULL;
     g_autoptr(GError) session_error = NULL;
 
-    if (!options_parse("Shows the state of the system daemon and of this user's session daemon.", entries, argc, argv)) {
+    if (!options_parse("Shows the state of the system daemon and of this user's session daemon.", entries, argc,
+                       argv)) {
         return 2;
     }
 
@@ -201,10 +202,11 @@ static char *position(GVariant *outputs, const char *connector)
 
 int status_displays(int argc, char **argv)
 {
-    const GOptionEntry entries[] = {{NULL}};
+    const GOptionEntry entries[] = {G_OPTION_ENTRY_NULL};
     g_autoptr(GError) error = NULL;
 
-    if (!options_parse("Lists the displays: SPICE display id, connector, mode, position on the desktop.", entries, argc, argv)) {
+    if (!options_parse("Lists the displays: SPICE display id, connector, mode, position on the desktop.", entries, argc,
+                       argv)) {
         return 2;
     }
 

@@ -20,6 +20,7 @@ from gi.repository import GLib
 AGENT, SESSION = "org.spice_space.Agent1", "org.spice_space.AgentSession1"
 LOGIN, SYSTEMD = "org.freedesktop.login1", "org.freedesktop.systemd1"
 MAXIMUM = 8 << 20  # of the stand-in's clipboard
+TOOL = os.path.join(os.environ["BUILD"], "spice-agentctl")
 
 
 def object_path(name):
@@ -128,10 +129,12 @@ def peer():
     if "agent" in case:
         keep += [dbus.service.BusName(AGENT, system), Peer(system, object_path(AGENT), properties("agent", AGENT))]
     if "session" in case:
-        keep += [dbus.service.BusName(SESSION, user), Clipboard(user, object_path(SESSION), properties("session", SESSION))]
+        keep += [dbus.service.BusName(SESSION, user),
+                 Clipboard(user, object_path(SESSION), properties("session", SESSION))]
     if "login" in case:
         keep += [dbus.service.BusName(LOGIN, system), Login(system, object_path(LOGIN), case),
-                 Peer(system, object_path(LOGIN) + "/user/me", case.get("user") and properties("user", LOGIN + ".User")),
+                 Peer(system, object_path(LOGIN) + "/user/me",
+                      case.get("user") and properties("user", LOGIN + ".User")),
                  Peer(system, object_path(LOGIN) + "/session/one", properties("login", LOGIN + ".Session"))]
     if "units" in case:
         for bus in system, user:
@@ -211,7 +214,7 @@ class Case:
 
 def ctl(*arguments, data=b"", status=0):
     """Runs spice-agentctl. Returns what it printed, (stdout, stderr)."""
-    result = subprocess.run([os.path.join(os.environ["BUILD"], "spice-agentctl"), *arguments], input=data,
+    result = subprocess.run([TOOL, *arguments], input=data,
                             capture_output=True, timeout=60)
     check(result.returncode == status, "%s: exit status %d instead of %d: %r" % (
         arguments, result.returncode, status, result.stdout[-2000:] + result.stderr))
@@ -243,7 +246,8 @@ def test_status():
     with Case(FINE):
         out, err = ctl("status")
         text = " ".join(out.decode().split())
-        for part in ("port open", "client can mouse-state, clipboard-by-demand, 99", "0: Virtual-1 1280x800 1: Virtual-2",
+        for part in ("port open", "client can mouse-state, clipboard-by-demand, 99",
+                     "0: Virtual-1 1280x800 1: Virtual-2",
                      "pointer-steps: 12", "display :77", "clipboard.to-host: true",
                      "Virtual-2: 1366x768, desktop 1366x768 at -1366,10, transform 0"):
             check(part in text, "status lacks '%s': %s" % (part, text))
@@ -275,15 +279,15 @@ def test_clipboard():
         # The reader goes away: no message, no hang.
         read, write = os.pipe()
         os.close(read)
-        result = subprocess.run([os.environ["BUILD"] + "/spice-agentctl", "paste", "-p", "-t", "image/png"], stdout=write,
-                                stderr=subprocess.PIPE, timeout=20)
+        result = subprocess.run([TOOL, "paste", "-p", "-t", "image/png"], stdout=write, stderr=subprocess.PIPE,
+                                timeout=20)
         os.close(write)
         check(result.returncode == 1 and not result.stderr, "closed standard output: %r" % result)
 
         # A daemon's answer ends the command although standard input stays open, as a terminal's does.
         read, write = os.pipe()
         os.write(write, b"text")
-        process = subprocess.Popen([os.environ["BUILD"] + "/spice-agentctl", "copy"], stdin=read)
+        process = subprocess.Popen([TOOL, "copy"], stdin=read)
         try:
             process.wait(0.5)
             check(False, "copy did not wait for the end of its input")
@@ -293,7 +297,7 @@ def test_clipboard():
         os.close(read)
     with Case(but(session=None)):
         read, write = os.pipe()
-        result = subprocess.run([os.environ["BUILD"] + "/spice-agentctl", "copy"], stdin=read, capture_output=True, timeout=20)
+        result = subprocess.run([TOOL, "copy"], stdin=read, capture_output=True, timeout=20)
         os.close(read)
         os.close(write)
         check(result.returncode == 1 and b"not running" in result.stderr, "copy to nobody from a terminal: %r" % result)
@@ -303,13 +307,14 @@ def doctor(case, *lines, absent=()):
     """Each of `lines` is the beginning of a line that the doctor prints, `absent` of none."""
     with Case(case):
         status = 1 if machine_problems() else 0
-        out = subprocess.run([os.environ["BUILD"] + "/spice-agentctl", "doctor"], capture_output=True, timeout=60)
+        out = subprocess.run([TOOL, "doctor"], capture_output=True, timeout=60)
         printed = out.stdout.decode().splitlines()
         for line in lines:
             status = 1 if line.startswith("problem") else status
             check(any(got.startswith(line) for got in printed), "doctor lacks '%s':\n%s" % (line, "\n".join(printed)))
         for line in absent:
-            check(not any(got.startswith(line) for got in printed), "doctor says '%s':\n%s" % (line, "\n".join(printed)))
+            check(not any(got.startswith(line) for got in printed),
+                  "doctor says '%s':\n%s" % (line, "\n".join(printed)))
         check(out.returncode == status, "doctor: exit status %d:\n%s" % (out.returncode, "\n".join(printed)))
         problems = len([line for line in printed if line.startswith("problem ")])
         check(printed[-1] == ("%d problem%s" % (problems, "" if problems == 1 else "s") if problems else "all is well"),
@@ -329,15 +334,19 @@ def machine_problems():
 
 
 def test_doctor():
-    doctor(FINE, *machine_problems(), "ok       unit spice-agent-system.service", "ok       system daemon 0.1", "ok       pointer",
-           "ok       host is connected", "ok       client is connected: mouse-state, clipboard-by-demand, 99",
-           "ok       session 7: x11, seat0, active", "ok       session daemon 0.1 serves display :77", "ok       clipboard: x11",
+    doctor(FINE, *machine_problems(), "ok       unit spice-agent-system.service", "ok       system daemon 0.1",
+           "ok       pointer", "ok       host is connected", "ok       client is connected: mouse-state, clipboard-by-demand, 99",
+           "ok       session 7: x11, seat0, active",
+           "ok       session daemon 0.1 serves display :77", "ok       clipboard: x11",
            "ok       user unit spice-agent-session.service: enabled", absent=["problem  session", "problem  system"])
-    doctor(but(agent="denied"), "problem  D-Bus policy" if not os.path.exists("/usr/share/dbus-1/system.d/" + AGENT + ".conf")
-           else "problem  system daemon: not for you", absent=["ok       pointer"])
-    doctor(but(agent={"PointerState": ("s", "off")}), "note     pointer: off", "         > QEMU: -spice ...,agent-mouse=off")
+    installed = os.path.exists("/usr/share/dbus-1/system.d/" + AGENT + ".conf")
+    doctor(but(agent="denied"), "problem  system daemon: not for you" if installed else "problem  D-Bus policy",
+           absent=["ok       pointer"])
+    doctor(but(agent={"PointerState": ("s", "off")}), "note     pointer: off",
+           "         > QEMU: -spice ...,agent-mouse=off")
     doctor(but(agent={"PointerState": ("s", "failed: no uinput")}), "problem  pointer: failed: no uinput")
-    doctor(but(agent={"PortState": ("s", "waiting"), "ClientConnected": ("b", False)}), "note     host", "note     client: none")
+    doctor(but(agent={"PortState": ("s", "waiting"), "ClientConnected": ("b", False)}), "note     host",
+           "note     client: none")
     doctor(but(units={"spice_agent_system": ("loaded", "failed", "failed")}),
            "problem  unit spice-agent-system.service: failed")
     doctor(but(units={"spice_agent_system": ("not-found", "inactive", "dead")}),
@@ -352,7 +361,8 @@ def test_doctor():
     doctor(but(session={"Display": ("s", "")}), "problem  session daemon serves no display")
     doctor(but(session={"Session": ("s", "2")}), "problem  session daemon serves session '2' instead of '7'")
     doctor(but(session={"Connected": ("b", False)}), "problem  session daemon is not connected")
-    doctor(but(session={"Backends": ("a{ss}", {"clipboard": "none: no XFIXES"})}), "problem  clipboard: none: no XFIXES")
+    doctor(but(session={"Backends": ("a{ss}", {"clipboard": "none: no XFIXES"})}),
+           "problem  clipboard: none: no XFIXES")
     doctor(but(session={"Policy": ("a{ss}", {"clipboard.to-host": "false"})}), "note     clipboard.to-host is off")
     doctor(dict(FINE, **{"file-state": "disabled"}),
            "ok       autostart file" if os.path.exists("/etc/xdg/autostart/spice-agent-session.desktop")
@@ -369,8 +379,8 @@ def main():
         os.environ.pop("DISPLAY", None)
         test_command_line()
         check("no session bus" in ctl("copy", status=1)[1], "no bus at all")
-        buses = [subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address", "--address", os.environ[name]],
-                                  stdout=subprocess.PIPE) for name in ("SYSTEM", "USER_BUS")]
+        buses = [subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address", "--address",
+                                   os.environ[name]], stdout=subprocess.PIPE) for name in ("SYSTEM", "USER_BUS")]
         try:
             for bus in buses:
                 bus.stdout.readline()
