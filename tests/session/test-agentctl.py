@@ -335,7 +335,8 @@ def machine_problems():
 
 def test_doctor():
     doctor(FINE, *machine_problems(), "ok       unit spice-agent-system.service", "ok       system daemon 0.1",
-           "ok       pointer", "ok       host is connected", "ok       client is connected: mouse-state, clipboard-by-demand, 99",
+           "ok       pointer", "ok       host is connected",
+           "ok       client is connected: mouse-state, clipboard-by-demand, 99",
            "ok       session 7: x11, seat0, active",
            "ok       session daemon 0.1 serves display :77", "ok       clipboard: x11",
            "ok       user unit spice-agent-session.service: enabled", absent=["problem  session", "problem  system"])
