@@ -17,9 +17,18 @@ typedef enum SandboxProfile {
 } SandboxProfile;
 
 /*
- * Enter for good: not dumpable, no new privileges, all capabilities dropped (and user `user` taken when started as root
- * and `user` is not NULL), and a system call filter on all threads under which every ioctl answers EPERM, so that an open
- * uinput descriptor can do no more than move and click, and nothing can be executed. Errors name the stage.
+ * Enter for good: all capabilities dropped (and user `user` with its groups taken when started as root and `user` is not
+ * NULL), no new privileges, not dumpable, and a system call filter on all threads. What is not in the profile's list
+ * answers EPERM, so that a library's unexpected call ends in an error and not in a dead pointer; a foreign system call
+ * convention kills. In both profiles
+ *
+ * - every ioctl is refused, so that an open uinput descriptor can do no more than move and click;
+ * - nothing can be executed, no process made, none traced or inspected;
+ * - SANDBOX_POINTER opens nothing at all and gets no executable memory;
+ * - SANDBOX_SYSTEM makes unix sockets only.
+ *
+ * Capabilities belong to a thread: call it before the first other thread when the process has any. Open what needs an
+ * ioctl (terminals, DRM, netlink) before. Errors name the stage.
  */
 gboolean sandbox_enter(SandboxProfile profile, const char *user, GError **error);
 
