@@ -72,10 +72,10 @@ static void stop(Port *port)
 /* The port is over. Its owner may free it in the callback. */
 static void end(Port *port, int error_number)
 {
-    g_autoptr(GError) error =
-        error_number == 0 ? g_error_new(G_IO_ERROR, G_IO_ERROR_CLOSED, "%s: closed by the other end", port->path)
-                          : g_error_new(G_IO_ERROR, g_io_error_from_errno(error_number), "%s: %s", port->path,
-                                        g_strerror(error_number));
+    gboolean closed = error_number == 0 || error_number == ENODEV;
+    g_autoptr(GError) error = g_error_new(G_IO_ERROR, closed ? G_IO_ERROR_CLOSED : g_io_error_from_errno(error_number),
+                                          "%s: %s", port->path,
+                                          error_number == 0 ? "closed by the other end" : g_strerror(error_number));
 
     stop(port);
     port->events.gone(error, port->user);

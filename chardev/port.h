@@ -42,7 +42,10 @@ typedef struct PortEvents {
      * disconnection is forgotten.
      */
     void (*connected)(gboolean connected, gpointer user);
-    /* The device was removed or failed, or a socket or pty ended; the port is dead and should be freed. */
+    /*
+     * The port is dead and should be freed: G_IO_ERROR_CLOSED when the device was removed or a socket ended, else what
+     * failed.
+     */
     void (*gone)(const GError *error, gpointer user);
 } PortEvents;
 
