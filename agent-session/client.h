@@ -21,12 +21,15 @@ typedef enum ClientSocket {
 
 typedef struct Client Client;
 
-/* Called from the main loop. The client must not be freed inside. */
+/* Called from the main loop. The client must not be freed inside; every function of it may be called. */
 typedef struct ClientEvents {
     /* The connection is there (info as in OpenSession) or was lost (info NULL): all transfers and requests end with it. */
     void (*session)(GVariant *info, gpointer user);
-    /* A SPICE client arrived (what both ends agreed on for layouts, and its own announcement), or left (both NULL). */
-    void (*peer)(const Caps *agreed, const Caps *theirs, gpointer user);
+    /*
+     * A SPICE client arrived on this socket (what both ends agreed on for layouts, and its own announcement), or left
+     * (both NULL). The sockets run independently: what follows on one is from the client announced last on that one.
+     */
+    void (*peer)(ClientSocket socket, const Caps *agreed, const Caps *theirs, gpointer user);
     /* A small message. */
     void (*message)(ClientSocket socket, const VdagentMessage *message, gpointer user);
     /* A bulk message: its head, its data in pieces, its end. Ends without `bulk_end` only by `session` or `peer`. */
@@ -49,8 +52,9 @@ void client_set_caps(Client *client, const Caps *caps);
 
 /*
  * Send a small message, or the head of a bulk message whose data follow by client_send_data(). False when there is no
- * client or no connection; the message is then dropped. Small messages are always accepted while connected: their senders
- * are bounded by what they answer.
+ * client or no connection; the message is then dropped. Small messages are always accepted while connected (one given
+ * during a bulk message goes out after it): a socket with too much waiting is not read, so answers are bounded, and one
+ * with more than 1 MiB ends the connection.
  */
 gboolean client_send(Client *client, ClientSocket socket, const VdagentMessage *message);
 
