@@ -18,12 +18,11 @@ typedef struct Files Files;
 
 typedef struct FilesPolicy {
     gboolean enabled;
-    const char *directory; /* absolute; created if missing */
+    const char *directory; /* absolute, created if missing; NULL: the user's download directory; must outlive Files */
 } FilesPolicy;
 
 typedef struct FilesPeer {
     gboolean (*send)(const VdagentMessage *message, gpointer user);
-    void (*pause)(gboolean paused, gpointer user);
     void (*refused)(const char *what, const char *why, gpointer user);
 } FilesPeer;
 
