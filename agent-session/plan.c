@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "plan.h"
+
+static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
+{
+    return value > max ? max : value < min ? min : value;
+}
+
+static bool overlap(const PlanHead *a, const PlanHead *b)
+{
+    return (int64_t) a->x < (int64_t) b->x + b->w && (int64_t) b->x < (int64_t) a->x + a->w &&
+           (int64_t) a->y < (int64_t) b->y + b->h && (int64_t) b->y < (int64_t) a->y + a->h;
+}
+
+static bool mirrored(const PlanHead *a, const PlanHead *b)
+{
+    return a->x == b->x && a->y == b->y && a->w == b->w && a->h == b->h;
+}
+
+static bool any_overlap(const Plan *plan, bool mirrors_too)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        for (size_t j = i + 1; j < plan->count; j++) {
+            const PlanHead *a = &plan->head[i], *b = &plan->head[j];
+            if (a->on && b->on && overlap(a, b) && (mirrors_too || !mirrored(a, b)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Set the size of the desktop; false when it is beyond the limits. */
+static bool fit(const PlanLimits *limits, Plan *plan)
+{
+    int64_t w = 0, h = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        const PlanHead *head = &plan->head[i];
+        if (!head->on)
+            continue;
+        if (head->x < 0 || head->y < 0)
+            return false;
+        if ((int64_t) head->x + head->w > w)
+            w = (int64_t) head->x + head->w;
+        if ((int64_t) head->y + head->h > h)
+            h = (int64_t) head->y + head->h;
+    }
+    if (w == 0 || w > limits->max_w || h > limits->max_h)
+        return false;
+    plan->w = clamp(w, limits->min_w, limits->max_w);
+    plan->h = clamp(h, limits->min_h, limits->max_h);
+    return true;
+}
+
+/* Side by side, tops aligned, in the order of where they are now; equal places in the order of their numbers. */
+static bool pack(const PlanLimits *limits, Plan *plan)
+{
+    size_t order[LIMIT_DISPLAYS], count = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        if (!plan->head[i].on)
+            continue;
+        size_t at = count++;
+        for (; at > 0; at--) {
+            const PlanHead *left = &plan->head[order[at - 1]], *head = &plan->head[i];
+            if (left->x < head->x || (left->x == head->x && left->y <= head->y))
+                break;
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+    }
+    int64_t x = 0;
+    for (size_t i = 0; i < count; i++) {
+        PlanHead *head = &plan->head[order[i]];
+        if (x + head->w > limits->max_w)
+            return false;
+        head->x = (int32_t) x;
+        head->y = 0;
+        x += head->w;
+    }
+    return fit(limits, plan);
+}
+
+/* Shift all so that the smallest coordinates are 0. False when that cannot be expressed. */
+static bool to_origin(Plan *plan, unsigned *adjusted)
+{
+    int64_t x = INT32_MAX, y = INT32_MAX;
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->head[i].on && plan->head[i].x < x)
+            x = plan->head[i].x;
+        if (plan->head[i].on && plan->head[i].y < y)
+            y = plan->head[i].y;
+    }
+    if (x != 0 || y != 0)
+        *adjusted |= PLAN_MOVED;
+    for (size_t i = 0; i < plan->count; i++) {
+        PlanHead *head = &plan->head[i];
+        if (!head->on)
+            continue;
+        if (head->x - x > INT32_MAX || head->y - y > INT32_MAX)
+            return false;
+        head->x = (int32_t) (head->x - x);
+        head->y = (int32_t) (head->y - y);
+    }
+    return true;
+}
+
+PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMonitors *monitors, Plan *ret_plan,
+                       unsigned *ret_adjusted)
+{
+    Plan plan = { .count = count };
+    unsigned adjusted = 0;
+    size_t on = 0;
+    for (size_t i = 0; i < monitors->count; i++) {
+        const VdagentMonitor *monitor = &monitors->monitor[i];
+        if (monitor->width == 0 || monitor->height == 0)
+            continue;
+        if (i >= count) {
+            adjusted |= PLAN_IGNORED;
+            continue;
+        }
+        PlanHead *head = &plan.head[i];
+        head->on = true;
+        on++;
+        head->w = clamp(monitor->width, PLAN_MIN_W, limits->max_w);
+        head->h = clamp(monitor->height, PLAN_MIN_H, limits->max_h);
+        if (head->w != monitor->width || head->h != monitor->height)
+            adjusted |= PLAN_CLAMPED;
+        head->w -= head->w % limits->step;
+        head->x = monitor->x;
+        head->y = monitor->y;
+        head->width_mm = monitor->width_mm;
+        head->height_mm = monitor->height_mm;
+    }
+    if (on == 0)
+        return PLAN_NOTHING_ON;
+    bool placed = false;
+    if (monitors->flags & VD_AGENT_CONFIG_MONITORS_FLAG_USE_POS) {
+        placed = to_origin(&plan, &adjusted) && !any_overlap(&plan, true) && fit(limits, &plan);
+        if (!placed)
+            adjusted |= PLAN_REPACKED;
+    } else {
+        for (size_t i = 0; i < count; i++)
+            plan.head[i].x = plan.head[i].y = 0;
+    }
+    if (!placed && !pack(limits, &plan))
+        return PLAN_TOO_LARGE;
+    *ret_plan = plan;
+    *ret_adjusted = adjusted;
+    return PLAN_OK;
+}
+
+PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan)
+{
+    Plan plan = { .count = count };
+    size_t on = 0;
+    bool same = true;
+    int32_t right = 0; /* a new output goes to the right of the others */
+    for (size_t i = 0; i < count; i++) {
+        if (outputs[i].on && outputs[i].x >= right)
+            right = outputs[i].x < INT32_MAX ? outputs[i].x + 1 : INT32_MAX;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const PlanOutput *output = &outputs[i];
+        PlanHead *head = &plan.head[i];
+        bool preferred = output->changed && output->preferred_w > 0 && output->preferred_h > 0;
+        if (!output->connected && output->changed)
+            head->on = false;
+        else
+            head->on = output->on || (output->connected && preferred);
+        if (head->on != output->on)
+            same = false;
+        if (!head->on)
+            continue;
+        on++;
+        head->x = output->on ? output->x : right;
+        head->y = output->on ? output->y : 0;
+        head->w = preferred ? output->preferred_w : output->w;
+        head->h = preferred ? output->preferred_h : output->h;
+        if (output->on && (head->w != output->w || head->h != output->h))
+            same = false;
+    }
+    if (on == 0)
+        return PLAN_NOTHING_ON;
+    if ((!same || any_overlap(&plan, false) || !fit(limits, &plan)) && !pack(limits, &plan))
+        return PLAN_TOO_LARGE;
+    *ret_plan = plan;
+    return PLAN_OK;
+}
+
+bool plan_is_current(const Plan *plan, const PlanOutput *outputs)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const PlanHead *head = &plan->head[i];
+        const PlanOutput *output = &outputs[i];
+        if (head->on != output->on)
+            return false;
+        if (head->on && (head->x != output->x || head->y != output->y || head->w != output->w || head->h != output->h))
+            return false;
+    }
+    return true;
+}

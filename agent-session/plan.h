@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * plan.h - where outputs shall go: from what is there and what is asked to a layout without overlap (pure).
+ *
+ * Sizes are those of an output's rectangle on the desktop, after rotation. An index is the place of an output in the
+ * backend's list, which is also the number of the SPICE display.
+ */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include "vdagent.h"
+
+/* Smaller heads than this are made this large: no desktop can be used in less. */
+#define PLAN_MIN_W 320u
+#define PLAN_MIN_H 200u
+
+/* An output as it is. */
+typedef struct PlanOutput {
+    bool connected, on;
+    int32_t x, y;
+    uint32_t w, h;                     /* while it is on */
+    uint32_t preferred_w, preferred_h; /* 0x0: none */
+    bool changed;                      /* plan_follow(): its preferred mode or connection is new */
+} PlanOutput;
+
+typedef struct PlanLimits {
+    uint32_t min_w, min_h, max_w, max_h; /* of the whole desktop */
+    uint32_t step;                       /* widths that are asked are rounded down to a multiple of this; not 0 */
+} PlanLimits;
+
+/* An output as it shall be. All fields but `on` are 0 for one that is off. */
+typedef struct PlanHead {
+    bool on;
+    int32_t x, y; /* never negative */
+    uint32_t w, h;
+    uint32_t width_mm, height_mm; /* 0: unknown */
+} PlanHead;
+
+typedef struct Plan {
+    size_t count;
+    PlanHead head[LIMIT_DISPLAYS];
+    uint32_t w, h; /* of the whole desktop */
+} Plan;
+
+typedef enum PlanResult {
+    PLAN_OK,
+    PLAN_NOTHING_ON, /* every output would be off */
+    PLAN_TOO_LARGE   /* more than the limits however it is arranged */
+} PlanResult;
+
+/* What was not taken as it came, as flags. */
+enum {
+    PLAN_CLAMPED = 1 << 0,  /* a size was out of bounds */
+    PLAN_MOVED = 1 << 1,    /* positions were negative, or left a margin: all were shifted */
+    PLAN_REPACKED = 1 << 2, /* positions overlapped or were too far out: placed side by side */
+    PLAN_IGNORED = 1 << 3   /* there are more monitors than outputs */
+};
+
+/*
+ * The layout that a client asks for: monitor i goes to output i; outputs without a monitor, or with one of 0 width or height,
+ * are off. `count` is at most LIMIT_DISPLAYS. Without PLAN_OK, `ret_plan` is untouched.
+ */
+PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMonitors *monitors, Plan *ret_plan,
+                       unsigned *ret_adjusted);
+
+/*
+ * The layout that follows the device: outputs that changed take their preferred mode, are switched on when they were
+ * connected and off when they were disconnected. If that leaves another layout than before, or one with overlaps other
+ * than exact mirrors, all are placed side by side in their order from left to right.
+ */
+PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan);
+
+/* Does the plan leave everything as it is? */
+bool plan_is_current(const Plan *plan, const PlanOutput *outputs);
+
+#endif
