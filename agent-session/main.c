@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * spice-agent-session: clipboard, displays and file transfers of one user's graphical session.
+ *
+ * What can wake the process: the system bus (system daemon, logind), the session bus, the X server, the two sockets of
+ * client.h, inotify while a display is looked for, signals, and the timers of what is under way.
+ */
+#include "client.h"
+#include "clipboard.h"
+#include "config.h"
+#include "desktop.h"
+#include "displays.h"
+#include "files.h"
+#include "log.h"
+#include "notify.h"
+#include "service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define LOCK_NAME "spice-agent-session.lock"
+#define MAX_SIZE_LIMIT ((gint64) 1 << 31)
+#define TIMEOUT_MIN_MS 100
+#define TIMEOUT_MAX_MS 600000
+
+static const ConfigKey config_keys[] = {
+    { "clipboard", "to-host", "true" },     { "clipboard", "from-host", "true" }, { "clipboard", "primary", "true" },
+    { "clipboard", "max-size", "100M" },    { "clipboard", "timeout-ms", "5000" }, { "files", "enabled", "true" },
+    { "files", "directory", "" },           { "displays", "follow", "true" },      { "displays", "scale", "true" },
+    { NULL, NULL, NULL },
+};
+
+typedef struct Session {
+    GMainLoop *loop;
+    int status;
+    GDBusConnection *system_bus, *session_bus; /* session_bus may be NULL */
+    FilesPolicy files_policy;
+    Client *client;
+    Clipboard *clipboard;
+    Displays *displays;
+    Files *files;
+    Notify *notify;
+    Service *service;
+    Desktop *desktop;
+    X11 *x11;
+    gboolean has_clipboard, has_displays;
+} Session;
+
+/* What works now, and with it what is announced. */
+static void publish_backends(Session *session)
+{
+    Caps caps = { 0 };
+    if (session->has_clipboard) {
+        caps_add(&caps, VD_AGENT_CAP_CLIPBOARD_BY_DEMAND);
+        caps_add(&caps, VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB);
+        caps_add(&caps, VD_AGENT_CAP_GUEST_LINEEND_LF);
+    }
+    if (session->has_displays) {
+        caps_add(&caps, VD_AGENT_CAP_REPLY);
+        caps_add(&caps, VD_AGENT_CAP_MONITORS_CONFIG);
+        caps_add(&caps, VD_AGENT_CAP_SPARSE_MONITORS_CONFIG);
+        caps_add(&caps, VD_AGENT_CAP_MONITORS_CONFIG_POSITION);
+    }
+    if (!session->files_policy.enabled)
+        caps_add(&caps, VD_AGENT_CAP_FILE_XFER_DISABLED);
+    client_set_caps(session->client, &caps);
+
+    const char *none = session->x11 != NULL ? "none: the X server lacks an extension" : "none: no X display";
+    GVariantBuilder backends;
+    g_variant_builder_init(&backends, G_VARIANT_TYPE("a{ss}"));
+    g_variant_builder_add(&backends, "{ss}", "clipboard", session->has_clipboard ? "x11" : none);
+    g_variant_builder_add(&backends, "{ss}", "displays", session->has_displays ? "x11" : none);
+    g_variant_builder_add(&backends, "{ss}", "files", session->files_policy.enabled ? "directory" : "none: disabled");
+    service_set(session->service, "Backends", g_variant_builder_end(&backends));
+}
+
+static void on_refused(const char *what, const char *why, gpointer user)
+{
+    Session *session = user;
+    service_refused(session->service, what, why);
+}
+
+/* client.h → the services: the control socket is for clipboard and displays, the other for files. */
+
+static void on_session(GVariant *info, gpointer user)
+{
+    Session *session = user;
+    service_set(session->service, "Connected", g_variant_new_boolean(info != NULL));
+    if (info != NULL)
+        return;
+    service_set(session->service, "ClientConnected", g_variant_new_boolean(FALSE));
+    clipboard_peer(session->clipboard, NULL, NULL);
+    files_peer(session->files, NULL);
+}
+
+static void on_peer(ClientSocket socket, const Caps *agreed, const Caps *theirs, gpointer user)
+{
+    Session *session = user;
+    if (socket == CLIENT_FILES) {
+        files_peer(session->files, agreed);
+        return;
+    }
+    service_set(session->service, "ClientConnected", g_variant_new_boolean(agreed != NULL));
+    clipboard_peer(session->clipboard, agreed, theirs);
+}
+
+static void on_monitors(Session *session, const VdagentMonitors *monitors)
+{
+    VdagentMessage reply = { .type = VD_AGENT_REPLY };
+    reply.reply.type = VD_AGENT_MONITORS_CONFIG;
+    reply.reply.error = session->has_displays ? VD_AGENT_SUCCESS : VD_AGENT_ERROR;
+    if (session->has_displays)
+        displays_apply(session->displays, monitors);
+    client_send(session->client, CLIENT_CONTROL, &reply);
+}
+
+static void on_message(ClientSocket socket, const VdagentMessage *message, gpointer user)
+{
+    Session *session = user;
+    if (socket == CLIENT_FILES)
+        files_message(session->files, message);
+    else if (message->type == VD_AGENT_MONITORS_CONFIG)
+        on_monitors(session, &message->monitors);
+    else if (message->type == VD_AGENT_CLIPBOARD_GRAB || message->type == VD_AGENT_CLIPBOARD_REQUEST ||
+             message->type == VD_AGENT_CLIPBOARD_RELEASE || message->type == VD_AGENT_MAX_CLIPBOARD)
+        clipboard_message(session->clipboard, message);
+    else
+        g_debug("%s is not for the session", vdagent_name(message->type));
+}
+
+static void on_bulk(ClientSocket socket, const VdagentMessage *head, gpointer user)
+{
+    Session *session = user;
+    if (socket == CLIENT_FILES)
+        files_bulk(session->files, head);
+    else
+        clipboard_bulk(session->clipboard, head);
+}
+
+static void on_data(ClientSocket socket, const guint8 *data, gsize size, gpointer user)
+{
+    Session *session = user;
+    if (socket == CLIENT_FILES)
+        files_data(session->files, data, size);
+    else
+        clipboard_data(session->clipboard, data, size);
+}
+
+static void on_bulk_end(ClientSocket socket, gpointer user)
+{
+    Session *session = user;
+    if (socket == CLIENT_FILES)
+        files_bulk_end(session->files);
+    else
+        clipboard_bulk_end(session->clipboard);
+}
+
+static void on_writable(ClientSocket socket, gpointer user)
+{
+    Session *session = user;
+    if (socket == CLIENT_CONTROL)
+        clipboard_writable(session->clipboard);
+}
+
+static const ClientEvents client_events = {
+    .session = on_session,
+    .peer = on_peer,
+    .message = on_message,
+    .bulk = on_bulk,
+    .data = on_data,
+    .bulk_end = on_bulk_end,
+    .writable = on_writable,
+};
+
+/* The services → client.h. */
+
+static gboolean send_control(const VdagentMessage *message, gpointer user)
+{
+    return client_send(((Session *) user)->client, CLIENT_CONTROL, message);
+}
+
+static gsize control_room(gpointer user)
+{
+    return client_room(((Session *) user)->client, CLIENT_CONTROL);
+}
+
+static void send_control_data(const guint8 *data, gsize size, gpointer user)
+{
+    client_send_data(((Session *) user)->client, CLIENT_CONTROL, data, size);
+}
+
+static void abort_connection(gpointer user)
+{
+    client_abort(((Session *) user)->client);
+}
+
+static void pause_control(gboolean paused, gpointer user)
+{
+    client_pause(((Session *) user)->client, CLIENT_CONTROL, paused);
+}
+
+static gboolean send_files(const VdagentMessage *message, gpointer user)
+{
+    return client_send(((Session *) user)->client, CLIENT_FILES, message);
+}
+
+static void on_layout(GVariant *outputs, gpointer user)
+{
+    Session *session = user;
+    g_autoptr(GVariant) kept = g_variant_ref_sink(outputs);
+    client_set_layout(session->client, kept);
+    service_set(session->service, "Outputs", kept);
+}
+
+static const ClipboardPeer clipboard_peer_functions = {
+    .send = send_control,
+    .room = control_room,
+    .send_data = send_control_data,
+    .abort = abort_connection,
+    .pause = pause_control,
+    .refused = on_refused,
+};
+
+static const FilesPeer files_peer_functions = { .send = send_files, .refused = on_refused };
+
+static const DisplaysPeer displays_peer_functions = { .layout = on_layout, .refused = on_refused };
+
+/* desktop.h → the services. */
+
+static void on_served_session(const char *id, gpointer user)
+{
+    Session *session = user;
+    g_message("serving session %s", id != NULL ? id : "none");
+    client_set_session(session->client, id);
+    service_set(session->service, "Session", g_variant_new_string(id != NULL ? id : ""));
+}
+
+static void on_x11_closed(gpointer user)
+{
+    Session *session = user;
+    g_message("x11: the server went away");
+    desktop_lost(session->desktop);
+}
+
+static void drop_x11(Session *session)
+{
+    clipboard_set_x11(session->clipboard, NULL, NULL);
+    displays_set_x11(session->displays, NULL, NULL);
+    session->has_clipboard = session->has_displays = FALSE;
+    g_clear_pointer(&session->x11, x11_free);
+}
+
+static gboolean on_display(const char *display, const char *xauthority, gpointer user)
+{
+    Session *session = user;
+    g_autoptr(GError) error = NULL;
+    drop_x11(session);
+    if (display != NULL) {
+        session->x11 = x11_new(display, xauthority, on_x11_closed, session, &error);
+        if (session->x11 == NULL) {
+            g_debug("%s", error->message);
+            return FALSE;
+        }
+        g_message("serving X display %s", display);
+        session->has_clipboard = clipboard_set_x11(session->clipboard, session->x11, &error);
+        if (!session->has_clipboard)
+            g_warning("no clipboard: %s", error->message);
+        g_clear_error(&error);
+        session->has_displays = displays_set_x11(session->displays, session->x11, &error);
+        if (!session->has_displays)
+            g_warning("no displays: %s", error->message);
+    }
+    service_set(session->service, "Display", g_variant_new_string(display != NULL ? display : ""));
+    publish_backends(session);
+    return TRUE;
+}
+
+static const DesktopEvents desktop_events = { .session = on_served_session, .display = on_display };
+
+/* service.h → the services. */
+
+static void on_attach(GVariant *environment, gpointer user)
+{
+    desktop_attach(((Session *) user)->desktop, environment);
+}
+
+static void on_copy(guint8 selection, const char *mime, int fd, GTask *task, gpointer user)
+{
+    clipboard_copy(((Session *) user)->clipboard, selection, mime, fd, task);
+}
+
+static void on_paste(guint8 selection, const char *mime, int fd, GTask *task, gpointer user)
+{
+    clipboard_paste(((Session *) user)->clipboard, selection, mime, fd, task);
+}
+
+static const ServiceEvents service_events = { .attach = on_attach, .copy = on_copy, .paste = on_paste };
+
+/* Start and end. */
+
+static gboolean on_signal(gpointer user)
+{
+    g_main_loop_quit(((Session *) user)->loop);
+    return G_SOURCE_CONTINUE;
+}
+
+static void on_bus_closed(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED gboolean vanished,
+                          G_GNUC_UNUSED GError *error, gpointer user)
+{
+    Session *session = user;
+    g_warning("the system bus is gone");
+    session->status = 1;
+    g_main_loop_quit(session->loop);
+}
+
+/* FALSE if another process of this user has the lock; it goes with the process. */
+static gboolean lock_instance(void)
+{
+    g_autofree char *path = g_build_filename(g_get_user_runtime_dir(), LOCK_NAME, NULL);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        g_warning("%s: %s; going on without a lock", path, g_strerror(errno));
+        return TRUE;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return TRUE;
+    close(fd);
+    return FALSE;
+}
+
+/* Tell the process that is there where this session is, by our session bus or the user's. */
+static void hand_over(GDBusConnection *session_bus)
+{
+    g_autoptr(GVariant) environment = g_variant_ref_sink(desktop_environment());
+    g_autoptr(GError) error = NULL;
+    if (session_bus != NULL && service_hand_over(session_bus, environment, NULL))
+        return;
+    g_autofree char *address = g_strdup_printf("unix:path=%s/bus", g_get_user_runtime_dir());
+    g_autoptr(GDBusConnection) user_bus = g_dbus_connection_new_for_address_sync(
+        address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL,
+        NULL, &error);
+    if (user_bus == NULL || !service_hand_over(user_bus, environment, &error))
+        g_message("the daemon that is there could not be told of this session: %s", error->message);
+}
+
+static GDBusConnection *connect_bus(const char *address, GError **error)
+{
+    if (address == NULL)
+        return g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, error);
+    return g_dbus_connection_new_for_address_sync(address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                                                               G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+                                                  NULL, NULL, error);
+}
+
+static void publish_policy(Session *session, const Config *config)
+{
+    GVariantBuilder policy;
+    g_variant_builder_init(&policy, G_VARIANT_TYPE("a{ss}"));
+    for (const ConfigKey *key = config_keys; key->group != NULL; key++) {
+        g_autofree char *name = g_strdup_printf("%s.%s", key->group, key->key);
+        g_variant_builder_add(&policy, "{ss}", name, config_string(config, key->group, key->key));
+    }
+    service_set(session->service, "Policy", g_variant_builder_end(&policy));
+}
+
+static const char *files_directory(const Config *config)
+{
+    const char *directory = config_string(config, "files", "directory");
+    if (directory[0] == '\0')
+        return NULL;
+    if (g_path_is_absolute(directory))
+        return directory;
+    g_warning("[files] directory: \"%s\" is not an absolute path, using the download directory", directory);
+    return NULL;
+}
+
+static void start(Session *session, const Config *config)
+{
+    ClipboardPolicy clipboard_policy = {
+        .to_host = config_boolean(config, "clipboard", "to-host"),
+        .from_host = config_boolean(config, "clipboard", "from-host"),
+        .primary = config_boolean(config, "clipboard", "primary"),
+        .max_size = config_number(config, "clipboard", "max-size", 0, MAX_SIZE_LIMIT),
+        .timeout_ms = config_number(config, "clipboard", "timeout-ms", TIMEOUT_MIN_MS, TIMEOUT_MAX_MS),
+    };
+    DisplaysPolicy displays_policy = {
+        .follow = config_boolean(config, "displays", "follow"),
+        .scale = config_boolean(config, "displays", "scale"),
+    };
+    session->files_policy = (FilesPolicy){
+        .enabled = config_boolean(config, "files", "enabled"),
+        .directory = files_directory(config),
+    };
+    session->service = service_new(session->session_bus, &service_events, session);
+    session->notify = notify_new(session->session_bus);
+    session->client = client_new(session->system_bus, &client_events, session);
+    session->clipboard = clipboard_new(&clipboard_policy, &clipboard_peer_functions, session);
+    session->displays = displays_new(&displays_policy, &displays_peer_functions, session);
+    session->files = files_new(&session->files_policy, &files_peer_functions, session->notify, session);
+    publish_policy(session, config);
+    publish_backends(session);
+    session->desktop = desktop_new(session->system_bus, session->session_bus, &desktop_events, session);
+}
+
+static void stop(Session *session)
+{
+    desktop_free(session->desktop);
+    drop_x11(session);
+    files_free(session->files);
+    displays_free(session->displays);
+    clipboard_free(session->clipboard);
+    client_free(session->client);
+    notify_free(session->notify);
+    service_free(session->service);
+}
+
+int main(int argc, char **argv)
+{
+    gboolean debug = FALSE, version = FALSE;
+    g_autofree char *bus = NULL, *directory = NULL;
+    const GOptionEntry entries[] = {
+        { "bus", 0, 0, G_OPTION_ARG_STRING, &bus, "D-Bus address to use instead of the system bus", "ADDRESS" },
+        { "config", 0, 0, G_OPTION_ARG_FILENAME, &directory, "read settings from DIR instead of " CONFIG_DIR, "DIR" },
+        { "debug", 0, 0, G_OPTION_ARG_NONE, &debug, "log what happens in detail", NULL },
+        { "version", 0, 0, G_OPTION_ARG_NONE, &version, "print the version and exit", NULL },
+        { NULL, 0, 0, 0, NULL, NULL, NULL },
+    };
+    g_autoptr(GOptionContext) options = g_option_context_new(NULL);
+    g_autoptr(GError) error = NULL;
+    g_option_context_set_summary(options, "Clipboard, displays and file transfers of a SPICE guest's graphical session.");
+    g_option_context_add_main_entries(options, entries, NULL);
+    if (!g_option_context_parse(options, &argc, &argv, &error) || argc > 1) {
+        fprintf(stderr, "spice-agent-session: %s\n", error != NULL ? error->message : "unexpected argument");
+        return 2;
+    }
+    if (version) {
+        printf("spice-agent-session %s\n", SPICE_PV_VERSION);
+        return 0;
+    }
+    log_setup("spice-agent-session", debug);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+
+    g_autoptr(Config) config = config_load(directory, "agent-session", config_keys, &error);
+    if (config == NULL) {
+        g_warning("%s", error->message);
+        return 1;
+    }
+    Session session = { 0 };
+    session.session_bus = g_bus_get_sync(G_BUS_TYPE_SESSION, NULL, &error);
+    if (session.session_bus == NULL) {
+        g_message("no session bus, so neither status nor notifications: %s", error->message);
+        g_clear_error(&error);
+    } else {
+        g_dbus_connection_set_exit_on_close(session.session_bus, FALSE);
+    }
+    if (!lock_instance()) {
+        hand_over(session.session_bus);
+        g_clear_object(&session.session_bus);
+        return 0;
+    }
+    session.system_bus = connect_bus(bus, &error);
+    if (session.system_bus == NULL) {
+        g_warning("system bus: %s", error->message);
+        g_clear_object(&session.session_bus);
+        return 1;
+    }
+    g_dbus_connection_set_exit_on_close(session.system_bus, FALSE);
+    session.loop = g_main_loop_new(NULL, FALSE);
+    gulong closed_id = g_signal_connect(session.system_bus, "closed", G_CALLBACK(on_bus_closed), &session);
+    guint signal_ids[] = { g_unix_signal_add(SIGTERM, on_signal, &session), g_unix_signal_add(SIGINT, on_signal, &session) };
+    start(&session, config);
+    g_main_loop_run(session.loop);
+    stop(&session);
+    for (gsize i = 0; i < G_N_ELEMENTS(signal_ids); i++)
+        g_source_remove(signal_ids[i]);
+    g_signal_handler_disconnect(session.system_bus, closed_id);
+    g_main_loop_unref(session.loop);
+    g_clear_object(&session.system_bus);
+    g_clear_object(&session.session_bus);
+    return session.status;
+}
