@@ -127,12 +127,54 @@ bench: deps
 	$(MAKE) deb
 	tests/bench/run
 
+# Files go where their names say, so a new unit or rule needs no line here. Units and the autostart file name programs in
+# /usr, which PREFIX replaces. SYSTEMLIB is the home of units and udev rules, /lib on Debian 12.
+SYSTEMLIB ?= $(PREFIX)/lib
+SYS_DATA := agent-system/data
+SES_DATA := agent-session/data
+# mode, files, directory
+put = $(if $(strip $(2)),install -d '$(DESTDIR)$(3)' && install -m $(1) $(2) '$(DESTDIR)$(3)')
+# files that name programs, directory
+define put-prefixed
+$(foreach f,$(1),@install -d '$(DESTDIR)$(2)'
+	sed 's|/usr/\(s\?bin\)/|$(PREFIX)/\1/|' $(f) >'$(DESTDIR)$(2)/$(notdir $(f))' && chmod 644 '$(DESTDIR)$(2)/$(notdir $(f))'
+	)
+endef
+# extension, directory: NAME.extension becomes directory/NAME.conf
+define put-conf
+$(foreach f,$(wildcard $(SYS_DATA)/*.$(1)),install -D -m 644 $(f) '$(DESTDIR)$(2)/$(basename $(notdir $(f))).conf'
+	)
+endef
+
+install: all
+	$(call put,755,$(BUILD)/spice-agent-system $(BUILD)/spice-pvmouse,$(PREFIX)/sbin)
+	$(call put,755,$(BUILD)/spice-agent-session $(BUILD)/spice-agentctl,$(PREFIX)/bin)
+	$(call put-prefixed,$(wildcard $(SYS_DATA)/*.service $(SYS_DATA)/*.socket),$(SYSTEMLIB)/systemd/system)
+	$(call put-prefixed,$(wildcard $(SES_DATA)/*.service),$(PREFIX)/lib/systemd/user)
+	$(call put-prefixed,$(wildcard $(SES_DATA)/*.desktop),$(SYSCONFDIR)/xdg/autostart)
+	$(call put,644,$(wildcard $(SYS_DATA)/*.rules),$(SYSTEMLIB)/udev/rules.d)
+	$(call put-conf,sysusers,$(PREFIX)/lib/sysusers.d)
+	$(call put-conf,tmpfiles,$(PREFIX)/lib/tmpfiles.d)
+	$(call put-conf,modules,$(PREFIX)/lib/modules-load.d)
+	$(call put,644,$(wildcard $(SYS_DATA)/org.*.conf),$(PREFIX)/share/dbus-1/system.d)
+	$(call put,644,$(wildcard protocol/org.*.xml),$(PREFIX)/share/dbus-1/interfaces)
+	$(call put,644,$(filter-out %/data/org.%,$(wildcard $(SYS_DATA)/*.conf $(SES_DATA)/*.conf)),$(SYSCONFDIR)/spice-pv)
+	$(call put,644,$(wildcard docs/man/*.1),$(PREFIX)/share/man/man1)
+	$(call put,644,$(wildcard docs/man/*.5),$(PREFIX)/share/man/man5)
+	$(call put,644,$(wildcard docs/man/*.8),$(PREFIX)/share/man/man8)
+	$(call put,644,README protocol/pvmouse.md,$(PREFIX)/share/doc/spice-pv-guest)
+
+# Built in a private copy of the tree, since dpkg-buildpackage writes into it and beside it. The same sources give the
+# same package, bit by bit.
 deb:
-	dpkg-buildpackage -us -uc -b -nc --no-check-builddeps
-	@mkdir -p $(BUILD) && mv ../spice-pv*_$(VERSION)*.deb ../spice-pv*_$(VERSION)*.buildinfo ../spice-pv*_$(VERSION)*.changes $(BUILD)/
+	@mkdir -p $(BUILD)
+	set -e; copy=$$(mktemp -d $(abspath $(BUILD))-deb.XXXXXX); trap 'rm -rf $$copy' EXIT; mkdir $$copy/tree; \
+	tar -c --exclude='./build*' --exclude=./.git . | tar -xC $$copy/tree; cd $$copy/tree; \
+	DEB_BUILD_OPTIONS="noautodbgsym $$DEB_BUILD_OPTIONS" dpkg-buildpackage -us -uc -b; \
+	mv $$copy/*.deb $(abspath $(BUILD))/
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz demo.png bench.json
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-deb.* demo.png bench.json
 
 help:
 	@echo 'make            the programs, in $(BUILD)/'

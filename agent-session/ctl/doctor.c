@@ -393,11 +393,8 @@ static void check_backends(Doctor *d)
     }
     g_variant_iter_init(&iter, backends);
     while (g_variant_iter_next(&iter, "{&s&s}", &service, &backend)) {
-        if (g_str_has_prefix(backend, "none")) {
-            say(d, PROBLEM, NULL, "%s: %s", service, backend);
-        } else {
-            say(d, OK, NULL, "%s: %s", service, backend);
-        }
+        say(d, g_str_equal(backend, "none: disabled") ? NOTE : g_str_has_prefix(backend, "none") ? PROBLEM : OK, NULL,
+            "%s: %s", service, backend);
     }
 }
 
@@ -495,16 +492,29 @@ static void check_start(Doctor *d)
     }
 }
 
+/* One of the words for "no" in our configuration files. */
+static gboolean is_off(const char *value)
+{
+    static const char *const words[] = {"false", "no", "off", "0"};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (g_ascii_strcasecmp(value, words[i]) == 0) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 static void check_policy(Doctor *d)
 {
     g_autoptr(GVariant) policy = g_variant_lookup_value(d->session, "Policy", G_VARIANT_TYPE("a{ss}"));
-    static const char *const switches[] = {"clipboard.to-host", "clipboard.from-host", "files.enabled",
-                                           "displays.follow"};
+    static const char *const switches[] = {"clipboard.to-host", "clipboard.from-host", "clipboard.primary",
+                                           "files.enabled", "displays.follow"};
 
     for (gsize i = 0; policy && i < G_N_ELEMENTS(switches); i++) {
         const char *value;
 
-        if (g_variant_lookup(policy, switches[i], "&s", &value) && g_str_equal(value, "false")) {
+        if (g_variant_lookup(policy, switches[i], "&s", &value) && is_off(value)) {
             say(d, NOTE, NULL, "%s is off in agent-session.conf", switches[i]);
         }
     }

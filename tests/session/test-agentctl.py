@@ -364,7 +364,9 @@ def test_doctor():
     doctor(but(session={"Connected": ("b", False)}), "problem  session daemon is not connected")
     doctor(but(session={"Backends": ("a{ss}", {"clipboard": "none: no XFIXES"})}),
            "problem  clipboard: none: no XFIXES")
-    doctor(but(session={"Policy": ("a{ss}", {"clipboard.to-host": "false"})}), "note     clipboard.to-host is off")
+    doctor(but(session={"Policy": ("a{ss}", {"clipboard.to-host": "Off", "files.enabled": "1"}),
+                        "Backends": ("a{ss}", {"files": "none: disabled"})}),
+           "note     clipboard.to-host is off", "note     files: none: disabled", absent=["note     files.enabled"])
     doctor(dict(FINE, **{"file-state": "disabled"}),
            "ok       autostart file" if os.path.exists("/etc/xdg/autostart/spice-agent-session.desktop")
            else "problem  nothing starts the session daemon")
