@@ -158,7 +158,7 @@ install: all
 	$(call put-conf,modules,$(PREFIX)/lib/modules-load.d)
 	$(call put,644,$(wildcard $(SYS_DATA)/org.*.conf),$(PREFIX)/share/dbus-1/system.d)
 	$(call put,644,$(wildcard protocol/org.*.xml),$(PREFIX)/share/dbus-1/interfaces)
-	$(call put,644,$(filter-out %/data/org.%,$(wildcard $(SYS_DATA)/*.conf $(SES_DATA)/*.conf)),$(SYSCONFDIR)/spice-pv)
+	$(call put,644,$(filter-out $(SYS_DATA)/org.%,$(wildcard $(SYS_DATA)/*.conf $(SES_DATA)/*.conf)),$(SYSCONFDIR)/spice-pv)
 	$(call put,644,$(wildcard docs/man/*.1),$(PREFIX)/share/man/man1)
 	$(call put,644,$(wildcard docs/man/*.5),$(PREFIX)/share/man/man5)
 	$(call put,644,$(wildcard docs/man/*.8),$(PREFIX)/share/man/man8)
