@@ -3,7 +3,10 @@
  * clipboard.h - the guest's clipboard on one side, the SPICE client's on the other.
  *
  * The facade owns policy and the pure state machine (selection.h); a backend owns the desktop's selections. Data move
- * only when somebody pastes, in pieces, with at most one piece held here.
+ * only when somebody pastes. From the host they pass in pieces (inflow.h); a value of the guest is gathered first, since
+ * its size goes before it, and freed when it is sent (outflow.h). All that is gathered and waits is at most max_size.
+ *
+ * Text has line feeds: the guest announces VD_AGENT_CAP_GUEST_LINEEND_LF, and the client converts from and to its own.
  */
 #ifndef CLIPBOARD_H
 #define CLIPBOARD_H
@@ -18,7 +21,7 @@ typedef struct Clipboard Clipboard;
 /* What the settings allow; a direction that is off is off on the wire: no grab, no request, no data. */
 typedef struct ClipboardPolicy {
     gboolean to_host, from_host, primary;
-    gint64 max_size;   /* bytes of one value, both directions */
+    gint64 max_size;   /* bytes of one value, both directions; negative: as many as the protocol can say */
     guint timeout_ms;  /* silence after which the one who asked is answered with nothing */
 } ClipboardPolicy;
 
@@ -29,12 +32,15 @@ typedef struct ClipboardPeer {
     void (*send_data)(const guint8 *data, gsize size, gpointer user);
     void (*abort)(gpointer user);
     void (*pause)(gboolean paused, gpointer user);
-    /* Something was refused: for the log, D-Bus and the user. */
+    /* Something was refused: for the log, D-Bus and the user. A direction that is off is told once for each client. */
     void (*refused)(const char *what, const char *why, gpointer user);
 } ClipboardPeer;
 
 Clipboard *clipboard_new(const ClipboardPolicy *policy, const ClipboardPeer *peer, gpointer user);
 void clipboard_free(Clipboard *clipboard);
+
+/* Add what the clipboard can do to the capabilities to announce; nothing with both directions off. */
+void clipboard_add_caps(const Clipboard *clipboard, Caps *caps);
 
 /* Serve this X connection; NULL for none. The connection must outlive its use. */
 gboolean clipboard_set_x11(Clipboard *clipboard, X11 *x11, GError **error);
@@ -47,7 +53,10 @@ void clipboard_data(Clipboard *clipboard, const guint8 *data, gsize size);
 void clipboard_bulk_end(Clipboard *clipboard);
 void clipboard_writable(Clipboard *clipboard);
 
-/* For a terminal: see org.spice_space.AgentSession1. `fd` is consumed. Finishes by `task` (returns boolean). */
+/*
+ * For a terminal: see org.spice_space.AgentSession1. `fd` and `task` are consumed; the task returns TRUE or an error,
+ * G_IO_ERROR_PERMISSION_DENIED (refused), _NOT_FOUND (empty) or _TIMED_OUT among others. Works without X too.
+ */
 void clipboard_copy(Clipboard *clipboard, guint8 selection, const char *mime, int fd, GTask *task);
 void clipboard_paste(Clipboard *clipboard, guint8 selection, const char *mime, int fd, GTask *task);
 

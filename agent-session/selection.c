@@ -201,9 +201,10 @@ SelectionAnswer selection_answer(Selection *selection, guint32 *type, gint64 now
     return SELECTION_ANSWER_DELIVER;
 }
 
-void selection_progress(Selection *selection, guint32 type, gint64 now)
+void selection_progress(Selection *selection, gint64 now)
 {
-    selection->flight[type].since = now;
+    for (guint32 type = 1; type < SELECTION_TYPES; type++)
+        selection->flight[type].since = now;
 }
 
 void selection_answered(Selection *selection, guint32 type, gboolean delivered)

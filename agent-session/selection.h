@@ -130,10 +130,11 @@ typedef enum SelectionAnswer {
 
 /*
  * An answer of the client begins. A client that has nothing may answer with type VD_AGENT_CLIPBOARD_NONE: then `type` is
- * set to that of the oldest request. After _DELIVER, selection_progress() for each piece, selection_answered() at the end.
+ * set to that of the oldest request. After _DELIVER, selection_answered() at the end. selection_progress() for each piece of
+ * any answer, whoever it is for: a client that is busy sending is not silent.
  */
 SelectionAnswer selection_answer(Selection *selection, guint32 *type, gint64 now);
-void selection_progress(Selection *selection, guint32 type, gint64 now);
+void selection_progress(Selection *selection, gint64 now);
 
 /* `delivered`: some program has got all of it. */
 void selection_answered(Selection *selection, guint32 type, gboolean delivered);

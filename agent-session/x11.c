@@ -74,6 +74,9 @@ static int on_error(Display *display, XErrorEvent *error)
                 x11->kept = error->error_code;
             return 0;
         }
+        /* Windows of other programs vanish at any time, with what we had to say to them still on its way. */
+        if (error->error_code == BadWindow)
+            return 0;
         char text[128];
         XGetErrorText(display, error->error_code, text, sizeof text);
         log_peer(&x11->log, "%s, request %u.%u, resource 0x%lx", text, error->request_code, error->minor_code,

@@ -33,7 +33,10 @@ Window x11_root(X11 *x11);
 void x11_add_handler(X11 *x11, X11Handler handler, gpointer user);
 void x11_remove_handler(X11 *x11, X11Handler handler, gpointer user);
 
-/* Errors of requests between push and pop are kept instead of logged; pop flushes, waits and returns the first code or 0. */
+/*
+ * Errors are logged, but for BadWindow. Those of requests between push and pop are kept instead; pop flushes, waits and
+ * returns the first code or 0.
+ */
 void x11_push_errors(X11 *x11);
 int x11_pop_errors(X11 *x11);
 

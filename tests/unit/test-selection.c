@@ -242,15 +242,26 @@ static const Case cases[] = {
       "grab 0 text => own text\n"
       "ask text 0 => send\n"
       "answer text 900 => deliver text\n"
-      "progress text 1800\n"
+      "progress 1800\n"
       "expire 2700 => none\n"
       "expire 2800 => text\n"
       "deadline => never\n"
       "ask text 2900 => wait\n"
-      "progress text 3000\n"
+      "progress 3000\n"
       "expire 9000 => none\n"
       "answered text\n"
       "ask text 9000 => send\n" },
+    { "a-client-busy-with-another-answer-is-not-silent",
+      "peer serial no-release => -\n"
+      "grab 0 text png => own text png\n"
+      "ask png 0 => send\n"
+      "ask text 0 => send\n"
+      "answer png 900 => deliver png\n"
+      "progress 1800\n"
+      "expire 2700 => none\n"
+      "answered png\n"
+      "expire 2800 => text\n"
+      "expire 2800 => none\n" },
     { "manager-takes-over-with-the-same",
       "peer serial no-release => -\n"
       "grab 0 text => own text\n"
@@ -406,7 +417,7 @@ static void run_event(Selection *s, char **word, GString *out)
         if (result == SELECTION_ANSWER_DELIVER)
             g_string_append_printf(out, " %s", TYPES[type]);
     } else if (g_str_equal(event, "progress")) {
-        selection_progress(s, type_of(word[1]), ms(word[2]));
+        selection_progress(s, ms(word[1]));
     } else if (g_str_equal(event, "answered")) {
         selection_answered(s, type_of(word[1]), g_strv_contains(words, "delivered"));
     } else if (g_str_equal(event, "expire")) {

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* clipboard-private.h - what clipboard.c and clipboard-terminal.c share: one facade in two files. */
+#ifndef CLIPBOARD_PRIVATE_H
+#define CLIPBOARD_PRIVATE_H
+
+#include "clipboard-x11.h"
+#include "clipboard.h"
+#include "inflow.h"
+#include "log.h"
+#include "outflow.h"
+
+#define CLIPBOARD_SELECTIONS 2u
+G_STATIC_ASSERT(CLIPBOARD_SELECTIONS == INFLOW_SELECTIONS && CLIPBOARD_SELECTIONS == CLIPBOARD_X11_SELECTIONS);
+
+/* One type's content that is being fetched from a program for the client. */
+typedef struct Fetch {
+    Clipboard *clipboard;
+    guint8 selection;
+    guint32 type;
+} Fetch;
+
+typedef struct Side {
+    Selection selection;
+    Fetch fetch[SELECTION_TYPES];
+    /* A program took over what we owned: its content of this type is fetched to compare; 0: none is. */
+    struct {
+        guint32 type, offers;
+        gboolean foreign;
+    } echo;
+    GBytes *content; /* what a terminal gave, while it is the owner */
+    gboolean told_to_host, told_from_host;
+} Side;
+
+struct Clipboard {
+    ClipboardPolicy policy;
+    ClipboardPeer peer;
+    gpointer user;
+    gint64 client_max; /* -1: none */
+    Side side[CLIPBOARD_SELECTIONS];
+    Inflow *inflow;
+    Outflow *outflow;
+    ClipboardX11 *x11;
+    GPtrArray *fed;           /* sinks that get a terminal's content */
+    GSList *copying, *pasting; /* of terminals: descriptors that are read, content that is fetched from a program */
+    guint *terminals;         /* how many there are; shared with their tasks, which may outlive this */
+    LogPeer client;
+};
+
+/* Do what the state machine said about an event; a refusal is one of the direction `to_host`. */
+void clipboard_apply(Clipboard *clipboard, Side *side, unsigned flags, gboolean to_host);
+
+/* The comparison under way has become pointless. */
+void clipboard_forget_echo(Clipboard *clipboard, Side *side);
+
+/* The facade, or its backend, goes away. */
+void clipboard_end_copies(Clipboard *clipboard);
+void clipboard_end_pastes(Clipboard *clipboard);
+
+#endif
