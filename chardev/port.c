@@ -110,30 +110,17 @@ static void take_events(Port *port)
 
 static void take_input(Port *port)
 {
-    gboolean any = FALSE;
+    gboolean any = FALSE, ended = FALSE;
+    int error_number = 0;
 
     for (guint i = 0; i < READS_PER_TURN && port->readable && !port->paused; i++) {
         gssize size = read(port->fd, port->in, sizeof(port->in));
 
-        if (size < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            port->readable = FALSE;
-            if (errno != EAGAIN) {
-                end(port, errno);
-                return;
-            }
-            break;
-        }
-        if (size == 0) {
-            port->readable = FALSE;
-            if (!port->virtio) {
-                end(port, 0);
-                return;
-            }
-            set_connected(port, FALSE);
-            break;
+        if (size <= 0) {
+            error_number = size < 0 ? errno : 0;
+            ended = error_number != EAGAIN && error_number != EINTR;
+            port->readable = error_number == EINTR;
+            continue;
         }
         any = TRUE;
         set_connected(port, TRUE);
@@ -144,8 +131,16 @@ static void take_input(Port *port)
             return;
         }
     }
-    if (any && alive(port)) {
+    if (any) {
         port->events.drained(port->user);
+    }
+    if (!ended || !alive(port)) {
+        return;
+    }
+    if (port->virtio && error_number == 0) {
+        set_connected(port, FALSE);
+    } else {
+        end(port, error_number);
     }
 }
 
