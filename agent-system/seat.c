@@ -138,10 +138,9 @@ static void set_active(Seat *seat, const char *id)
     if (seat->id && g_str_equal(seat->id, id))
         return;
     forget_session(seat);
-    if (id[0] == '\0') {
-        report(seat);
+    report(seat); /* none, until all is known about the next one */
+    if (id[0] == '\0')
         return;
-    }
     seat->id = g_strdup(id);
     g_dbus_connection_call(seat->bus, seat->owner, LOGIND_PATH, MANAGER, "GetSession", g_variant_new("(s)", id),
                            G_VARIANT_TYPE("(o)"), G_DBUS_CALL_FLAGS_NONE, TIMEOUT_MS, seat->session_calls,
