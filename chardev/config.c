@@ -37,15 +37,15 @@ static void take_key(Config *config, GKeyFile *file, const char *path, const cha
     }
 
     g_autoptr(GError) error = NULL;
-    char *text = g_key_file_get_string(file, group, key, &error);
+    g_autofree char *text = g_key_file_get_string(file, group, key, &error);
 
-    if (!text) {
+    if (error) {
         g_warning("%s: [%s] %s: %s", path, group, key, error->message);
         return;
     }
     g_free(config->values[i].text);
     g_free(config->values[i].file);
-    config->values[i].text = g_strstrip(text);
+    config->values[i].text = g_strstrip(g_steal_pointer(&text));
     config->values[i].file = g_strdup(path);
 }
 
