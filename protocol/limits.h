@@ -19,11 +19,12 @@
 
 /*
  * A message that must be decoded as a whole (all but clipboard data and file data). The largest legitimate one is a
- * file transfer start with a 255 byte name of escaped bytes, or graphics device info of 16 heads; both stay below 2 KiB.
+ * file transfer start with a 255 byte name of escaped bytes, or graphics device info of 16 heads; both stay below
+ * 2 KiB.
  */
 #define LIMIT_MESSAGE 4096u
 
-/* Heads of a guest. SPICE has 16 (spice-server's MAX_MONITORS for one device); a MONITORS_CONFIG with more is refused. */
+/* Heads of a guest. SPICE has 16 (spice-gtk's MAX_DISPLAY); a MONITORS_CONFIG with more is refused. */
 #define LIMIT_DISPLAYS 16u
 
 /* Words of a capability set. spice-protocol 0.14.3 uses one; later words are accepted up to here and carried unread. */

@@ -51,6 +51,6 @@ bool message_idle(const MessageReader *reader)
 
 bool message_put_header(BytesWriter *out, const MessageHeader *header)
 {
-    return out->left >= MESSAGE_HEADER_SIZE && bytes_put_u32(out, VD_AGENT_PROTOCOL) && bytes_put_u32(out, header->type) &&
-           bytes_put_u64(out, header->opaque) && bytes_put_u32(out, header->size);
+    return out->left >= MESSAGE_HEADER_SIZE && bytes_put_u32(out, VD_AGENT_PROTOCOL) &&
+           bytes_put_u32(out, header->type) && bytes_put_u64(out, header->opaque) && bytes_put_u32(out, header->size);
 }

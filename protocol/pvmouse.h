@@ -84,7 +84,7 @@ typedef enum PvmouseResult {
 /* Decode one frame of exactly PVMOUSE_FRAME_SIZE bytes. On failure `ret_frame` is untouched. */
 PvmouseResult pvmouse_decode(const uint8_t data[PVMOUSE_FRAME_SIZE], PvmouseFrame *ret_frame);
 
-/* Encode one frame. The frame must be valid: a type of the list, no unknown button. Fields of other types are not read. */
+/* Encode one frame. It must be valid: a type of the list, no unknown button. Fields of other types are not read. */
 void pvmouse_encode(const PvmouseFrame *frame, uint8_t ret_data[PVMOUSE_FRAME_SIZE]);
 
 /* Frames out of a byte stream cut anywhere. All zero is a fresh stream. `have` is private. */
@@ -98,8 +98,8 @@ bool pvmouse_read(PvmouseReader *reader, BytesReader *in);
 
 /*
  * The same for a stream that may be out of step, as one that begins with what was meant for an earlier reader: passes
- * over bytes, one at a time, until reader->bytes decode as HELLO. Called again, it goes on at the second byte of the last
- * frame returned by either function, so a frame that turned out wrong is searched as well.
+ * over bytes, one at a time, until reader->bytes decode as HELLO. Called again, it goes on at the second byte of the
+ * last frame returned by either function, so a frame that turned out wrong is searched as well.
  */
 bool pvmouse_read_hello(PvmouseReader *reader, BytesReader *in);
 

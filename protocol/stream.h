@@ -2,10 +2,10 @@
 /*
  * stream.h - VDAgentMessages of one direction, checked, typed, bulk data in pieces.
  *
- * This is the reader of every byte stream that carries agent messages: each of the two chunk ports of the virtio port, and
- * both sockets between system and session daemon. A message reaches the caller only when its size and all its fields
- * have been checked; one that fails is reported once and its bytes are passed over. Memory is this struct, whatever a
- * header announces.
+ * This is the reader of every byte stream that carries agent messages: each of the two chunk ports of the virtio port,
+ * and both sockets between system and session daemon. A message reaches the caller only when its size and all its
+ * fields have been checked; one that fails is reported once and its bytes are passed over. Memory is this struct,
+ * whatever a header announces.
  */
 #ifndef STREAM_H
 #define STREAM_H
@@ -51,8 +51,8 @@ void stream_reset(Stream *stream);
 
 /*
  * The next event. A change of `caps` takes effect with the next message that begins; the owner must make it before the
- * next call after the STREAM_MESSAGE that announced it. Call until STREAM_MORE. Of `ret_event`, `header` is filled at all
- * times after a message has begun, the rest as StreamEvent says.
+ * next call after the STREAM_MESSAGE that announced it. Call until STREAM_MORE. Of `ret_event`, `header` is filled at
+ * all times after a message has begun, the rest as StreamEvent says.
  */
 StreamResult stream_next(Stream *stream, BytesReader *in, StreamEvent *ret_event);
 

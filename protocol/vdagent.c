@@ -47,7 +47,8 @@ static VdagentResult get_selection(Body *body, uint8_t *ret_selection)
     const uint8_t *reserved;
     uint8_t selection = VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD;
 
-    if (selection_extra(body->caps) != 0 && !(bytes_get_u8(&body->in, &selection) && bytes_take(&body->in, 3, &reserved)))
+    if (selection_extra(body->caps) != 0 &&
+        !(bytes_get_u8(&body->in, &selection) && bytes_take(&body->in, 3, &reserved)))
         return VDAGENT_BAD_SIZE;
     if (selection >= LIMIT_SELECTIONS)
         return VDAGENT_BAD_VALUE;
@@ -99,7 +100,8 @@ static VdagentResult decode_monitors_config(Body *body, VdagentMessage *message)
         uint32_t x, y;
 
         if (!bytes_get_u32(&body->in, &monitor->height) || !bytes_get_u32(&body->in, &monitor->width) ||
-            !bytes_get_u32(&body->in, &monitor->depth) || !bytes_get_u32(&body->in, &x) || !bytes_get_u32(&body->in, &y))
+            !bytes_get_u32(&body->in, &monitor->depth) || !bytes_get_u32(&body->in, &x) ||
+            !bytes_get_u32(&body->in, &y))
             return VDAGENT_BAD_SIZE;
         monitor->x = (int32_t)x;
         monitor->y = (int32_t)y;
@@ -282,7 +284,7 @@ static bool encode_clipboard_release(Draft *draft, const VdagentMessage *message
 /* Bytes of `keys` such that they and the zero behind them fit. */
 #define KEYS_MAX (LIMIT_MESSAGE - sizeof(VDAgentFileXferStartMessage) - 1)
 
-/* spice-gtk sends the terminating zero, others need not. A zero inside would hide text from whoever takes it for the end. */
+/* spice-gtk sends the terminating zero, others need not. A zero inside would hide what stands behind it. */
 static VdagentResult decode_file_xfer_start(Body *body, VdagentMessage *message)
 {
     VdagentFileStart start;
@@ -571,7 +573,8 @@ size_t vdagent_need(const Caps *caps, uint32_t type, uint32_t size)
     return row->type.bulk ? head_size(row, caps) : size;
 }
 
-VdagentResult vdagent_decode(const Caps *caps, uint32_t type, uint32_t size, const uint8_t *data, VdagentMessage *ret_message)
+VdagentResult vdagent_decode(const Caps *caps, uint32_t type, uint32_t size, const uint8_t *data,
+                             VdagentMessage *ret_message)
 {
     VdagentResult result = vdagent_check(caps, type, size);
     const Row *row = row_of(type);

@@ -3,8 +3,8 @@
  * vdagent.h - the sixteen message types of spice-protocol 0.14.3, typed.
  *
  * One table row per type says its name, who may send it, how small and large its body can be and which part of it is
- * decoded; every layout rule that depends on a capability stands in the type's own decode and encode pair. Source of all
- * layouts: spice/vd_agent.h; where peers differ from it, the comment at the field says so.
+ * decoded; every layout rule that depends on a capability stands in the type's own decode and encode pair. Source of
+ * all layouts: spice/vd_agent.h; where peers differ from it, the comment at the field says so.
  */
 #ifndef VDAGENT_H
 #define VDAGENT_H
@@ -182,7 +182,8 @@ size_t vdagent_need(const Caps *caps, uint32_t type, uint32_t size);
  * Decode a body. `caps` is what both ends agreed (caps_both); `size` the body's announced size, `data` its first
  * vdagent_need() bytes. The result borrows from `data` where a member says so. On failure `ret_message` is untouched.
  */
-VdagentResult vdagent_decode(const Caps *caps, uint32_t type, uint32_t size, const uint8_t *data, VdagentMessage *ret_message);
+VdagentResult vdagent_decode(const Caps *caps, uint32_t type, uint32_t size, const uint8_t *data,
+                             VdagentMessage *ret_message);
 
 /*
  * Append header and body of a message to `out`; for a bulk type header and head, with the announced size counting the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Input: step, capabilities (bit 0: layout capabilities), sizes of two displays (u16 each), then the bytes of a port. */
+/* Input: step, capabilities (bit 0: layout capabilities), sizes of two displays (u16 each), then a port's bytes. */
 #include "bounds.h"
 #include "demux.h"
 #include "fuzz.h"

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (uint32_t display = 0; display <= LIMIT_DISPLAYS; display++) {
         for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
             uint16_t ux, uy;
-            bool mapped = layout_map(&layout, display, points[i], points[sizeof(points) / sizeof(points[0]) - 1 - i], &ux, &uy);
+            bool mapped = layout_map(&layout, display, points[i], (uint16_t)~points[i], &ux, &uy);
 
             FUZZ_CHECK(mapped == (display < LIMIT_DISPLAYS && layout.display[display].mode_w > 0));
         }

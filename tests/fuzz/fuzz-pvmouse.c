@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Input: step, then a byte stream of frames that begins anywhere. Read as a peer does: search HELLO, then frame by frame. */
+/* Input: step, then frames that begin anywhere. Read as a peer does: search HELLO, then frame by frame. */
 #include "fuzz.h"
 #include "pvmouse.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Input: step, direction and capabilities (bit 0: to the host, 1: layout capabilities), then a byte stream of messages. */
+/* Input: step, direction and capabilities (bit 0: to the host, 1: layout capabilities), then a stream of messages. */
 #include "bounds.h"
 #include "fuzz.h"
 #include "stream.h"

@@ -2,8 +2,8 @@
 /*
  * fuzz.h - what fuzz targets share. A target feeds an input to one decoder and aborts when a property does not hold.
  *
- * Readers of streams get their input whole and in pieces; what they tell must be the same, so each event is mixed into a
- * digest and the two digests are compared.
+ * Readers of streams get their input whole and in pieces; what they tell must be the same, so each event is mixed into
+ * a digest and the two digests are compared.
  */
 #ifndef FUZZ_H
 #define FUZZ_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Writes the first inputs of the fuzz targets into DIRECTORY/TARGET/: whole messages of each kind, as a peer sends them. */
+/* Writes first inputs of the fuzz targets into DIRECTORY/TARGET/: whole messages of each kind, as a peer sends them. */
 #include "chunk.h"
 #include "layout.h"
 #include "message.h"
@@ -70,7 +70,8 @@ static void put_message(BytesWriter *out, uint32_t port, const Caps *caps, const
 
 static void save_messages(void)
 {
-    static const uint8_t stream_head[] = { 3, 2 }, demux_head[] = { 5, 1, 0x00, 0x05, 0x20, 0x03, 0x00, 0x04, 0x00, 0x03 };
+    static const uint8_t stream_head[] = { 3, 2 };
+    static const uint8_t demux_head[] = { 5, 1, 0x00, 0x05, 0x20, 0x03, 0x00, 0x04, 0x00, 0x03 };
     static uint8_t all[3][16384];
     BytesWriter message_all = bytes_writer(all[0], sizeof(all[0])), stream_all = bytes_writer(all[1], sizeof(all[1])),
                 demux_all = bytes_writer(all[2], sizeof(all[2]));
@@ -124,9 +125,9 @@ static void save_chunks(void)
         const char *name;
         uint32_t port, announced, size;
     } chunks[] = {
-        { "client", 1, 5, 5 },     { "server", 2, 1, 1 },          { "empty", 1, 0, 0 },          { "port-0", 0, 3, 3 },
-        { "port-99", 99, 2, 2 },   { "largest", 1, 65536, 3 },     { "too-large", 2, 65537, 1 },  { "half", 1, 0x80000000, 1 },
-        { "all", 1, UINT32_MAX, 0 },
+        { "client", 1, 5, 5 },      { "server", 2, 1, 1 },        { "empty", 1, 0, 0 },
+        { "port-0", 0, 3, 3 },      { "port-99", 99, 2, 2 },      { "largest", 1, 65536, 3 },
+        { "too-large", 2, 65537, 1 }, { "half", 1, 0x80000000, 1 }, { "all", 1, UINT32_MAX, 0 },
     };
 
     for (size_t i = 0; i < COUNT(chunks); i++) {

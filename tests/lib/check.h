@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * check.h - checks for unit tests: each failure prints file:line, the current case and the values, and the test goes on.
+ * check.h - checks for unit tests: a failure prints file:line, the current case and the values, and the test goes on.
  * main() ends with `return check_done();`, which is 1 after a failure. A test that checked nothing fails too.
  */
 #ifndef CHECK_H
@@ -22,7 +22,6 @@ __attribute__((format(printf, 1, 2), unused)) static void check_case(const char 
     vsnprintf(check_name, sizeof(check_name), format, args);
     va_end(args);
 }
-
 /* Count a check; true if its failure shall be printed: a broken loop must not bury the first of its failures. */
 static bool check_failed(bool ok)
 {
@@ -31,6 +30,7 @@ static bool check_failed(bool ok)
     return !ok && check_failures <= 50;
 }
 
+#define CHECK_TEXT(text) ((text) != NULL ? (text) : "(null)")
 #define CHECK_REPORT(format, ...) \
     fprintf(stderr, "%s:%d: %s%s" format "\n", __FILE__, __LINE__, check_name, check_name[0] ? ": " : "", __VA_ARGS__)
 
@@ -54,7 +54,7 @@ static bool check_failed(bool ok)
     do { \
         const char *check_a = (actual), *check_e = (expected); \
         if (check_failed(check_a != NULL && check_e != NULL ? strcmp(check_a, check_e) == 0 : check_a == check_e)) \
-            CHECK_REPORT("%s is \"%s\", not \"%s\"", #actual, check_a ? check_a : "(null)", check_e ? check_e : "(null)"); \
+            CHECK_REPORT("%s is \"%s\", not \"%s\"", #actual, CHECK_TEXT(check_a), CHECK_TEXT(check_e)); \
     } while (0)
 
 /* `size` bytes; prints where they first differ. */
@@ -65,7 +65,7 @@ static bool check_failed(bool ok)
         while (check_i < check_n && check_a[check_i] == check_e[check_i]) \
             check_i++; \
         if (check_failed(check_i == check_n)) \
-            CHECK_REPORT("%s: byte %zu of %zu is %02x, not %02x", #actual, check_i, check_n, check_a[check_i], check_e[check_i]); \
+            CHECK_REPORT("%s: byte %zu is %02x, not %02x", #actual, check_i, check_a[check_i], check_e[check_i]); \
     } while (0)
 
 /* The exit status of the test. */

@@ -61,7 +61,7 @@ static void test_items(void)
 
         for (size_t left = 0; left <= sizeof(data); left++) {
             BytesReader reader = bytes_reader(data, left);
-            uint8_t out[sizeof(data)] = { 0 };
+            uint8_t out[sizeof(data)] = { 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a, 0x5a };
             BytesWriter writer = bytes_writer(out, left);
             bool room = left >= item->size;
             uint64_t value;
@@ -78,7 +78,7 @@ static void test_items(void)
             CHECK(writer.at == out + writer.used);
             CHECK_MEM(out, data, writer.used);
             for (size_t j = writer.used; j < sizeof(out); j++)
-                CHECK_EQ(out[j], 0);
+                CHECK_EQ(out[j], 0x5a);
         }
     }
 }

@@ -43,6 +43,10 @@ static void test_sets(void)
     Caps expected_both = caps_of(both, 2), expected_union = caps_of(either, 6), result;
 
     check_case("sets");
+    for (unsigned cap = 0; cap < BITS; cap++) {
+        CHECK_EQ(caps_has(&b, cap), cap == 5 || cap == 6 || cap == 255);
+        CHECK(!caps_has(&none, cap));
+    }
     result = caps_both(&a, &b);
     CHECK(caps_equal(&result, &expected_both));
     result = caps_union(&a, &b);

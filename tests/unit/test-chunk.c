@@ -21,6 +21,7 @@ static const Case cases[] = {
     { "port 99 passed over", "63000000 03000000 010203 02000000 01000000 bb", "skip99/3 2:bb" },
     { "port 3 passed over", "03000000 01000000 01", "skip3/1" },
     { "port 2^32-1 without payload", "ffffffff 00000000 01000000 01000000 cc", "skip4294967295/0 1:cc" },
+    { "largest on port 99", "63000000 00000100", "skip99/65536" },
     { "too large by one", "01000000 01000100 00", "broken1/65537" },
     { "size 2^31", "01000000 00000080 0102", "broken1/2147483648" },
     { "size 2^32-1", "02000000 ffffffff", "broken2/4294967295" },

@@ -15,7 +15,8 @@ static const Case cases[] = {
     { "nothing", "", "", true },
     { "empty body", HEADER("0d000000", "00000000"), "begin13/0 end", true },
     { "body", HEADER("04000000", "03000000") "aabbcc", "begin4/3 aabbcc end", true },
-    { "two", HEADER("04000000", "01000000") "aa" HEADER("0d000000", "00000000"), "begin4/1 aa end begin13/0 end", true },
+    { "two", HEADER("04000000", "01000000") "aa" HEADER("0d000000", "00000000"),
+      "begin4/1 aa end begin13/0 end", true },
     { "two empty", HEADER("0d000000", "00000000") HEADER("0d000000", "00000000"), "begin13/0 end begin13/0 end", true },
     { "unknown type", HEADER("ffffffff", "01000000") "aa", "begin4294967295/1 aa end", true },
     { "never finished", HEADER("04000000", "ffffffff") "aabb", "begin4/4294967295 aabb", false },
@@ -24,7 +25,8 @@ static const Case cases[] = {
     { "protocol 0", "00000000 04000000 0000000000000000 00000000", "bad", false },
     { "protocol 2", "02000000 04000000 0000000000000000 01000000 00", "bad", false },
     { "protocol wrong in the highest byte", "01000001 04000000 0000000000000000 01000000 00", "bad", false },
-    { "bad behind good", HEADER("04000000", "01000000") "aa 0000000004000000000000000000000000000000", "begin4/1 aa end bad", false },
+    { "bad behind good", HEADER("04000000", "01000000") "aa 0000000004000000000000000000000000000000",
+      "begin4/1 aa end bad", false },
 };
 
 static void feed(MessageReader *reader, const uint8_t *data, size_t size, Events *events)

@@ -7,13 +7,13 @@ static const PvmouseFrame frames[] = {
     { .type = PVMOUSE_HELLO, .version = 1 },
     { .type = PVMOUSE_HELLO, .version = 65535, .features = UINT32_MAX, .credit = UINT32_MAX, .sequence = UINT32_MAX },
     { .type = PVMOUSE_STATE },
-    { .type = PVMOUSE_STATE, .display = 65535, .sequence = UINT32_MAX, .x = 65535, .y = 65535, .buttons = PVMOUSE_BUTTONS_ALL,
-      .wheel = INT16_MIN, .hwheel = INT16_MAX },
+    { .type = PVMOUSE_STATE, .display = 65535, .sequence = UINT32_MAX, .x = 65535, .y = 65535,
+      .buttons = PVMOUSE_BUTTONS_ALL, .wheel = INT16_MIN, .hwheel = INT16_MAX },
     { .type = PVMOUSE_STATE, .display = 1, .sequence = 2, .x = 3, .y = 4, .buttons = 5, .wheel = 6, .hwheel = 7 },
     { .type = PVMOUSE_STATE, .no_position = true, .sequence = 1, .buttons = PVMOUSE_BUTTON_BACK, .wheel = -1 },
     { .type = PVMOUSE_MOTION },
-    { .type = PVMOUSE_MOTION, .sequence = 9, .dx = INT16_MIN, .dy = INT16_MAX, .buttons = PVMOUSE_BUTTON_LEFT, .wheel = 120,
-      .hwheel = -120 },
+    { .type = PVMOUSE_MOTION, .sequence = 9, .dx = INT16_MIN, .dy = INT16_MAX, .buttons = PVMOUSE_BUTTON_LEFT,
+      .wheel = 120, .hwheel = -120 },
     { .type = PVMOUSE_RELEASE, .sequence = 77 },
     { .type = PVMOUSE_CREDIT },
     { .type = PVMOUSE_CREDIT, .credit = UINT32_MAX },
@@ -57,8 +57,10 @@ static void test_round_trip(void)
 static void test_foreign_fields(void)
 {
     for (PvmouseType type = PVMOUSE_HELLO; type <= PVMOUSE_CREDIT; type++) {
-        PvmouseFrame frame = { .type = type, .display = 1, .sequence = 2, .version = 1, .features = 4, .credit = 5, .x = 6, .y = 7,
-                               .no_position = true, .dx = 8, .dy = 9, .buttons = 10, .wheel = 11, .hwheel = 12 }, decoded;
+        PvmouseFrame frame = { .type = type, .display = 1, .sequence = 2, .version = 1, .features = 4, .credit = 5,
+                               .x = 6, .y = 7, .no_position = true, .dx = 8, .dy = 9, .buttons = 10, .wheel = 11,
+                               .hwheel = 12 };
+        PvmouseFrame decoded;
         uint8_t data[PVMOUSE_FRAME_SIZE];
 
         check_case("type %d with every field", type);
@@ -101,7 +103,8 @@ static void test_reserved(void)
             check_case("type %d with bit %zu", frame.type, bit);
             pvmouse_encode(&frame, data);
             data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-            CHECK_EQ(pvmouse_decode(data, &decoded), magic ? PVMOUSE_BAD_MAGIC : meant && !version ? PVMOUSE_OK : PVMOUSE_BAD_VALUE);
+            CHECK_EQ(pvmouse_decode(data, &decoded),
+                     magic ? PVMOUSE_BAD_MAGIC : meant && !version ? PVMOUSE_OK : PVMOUSE_BAD_VALUE);
             if (!meant)
                 CHECK_EQ(decoded.credit, 0x5a);
         }
@@ -159,7 +162,8 @@ static void test_search(void)
     for (size_t from = 0; from <= 2 * PVMOUSE_FRAME_SIZE; from++) {
         for (size_t cut = from; cut <= sizeof(data); cut++) {
             PvmouseReader reader = { 0 };
-            BytesReader parts[] = { bytes_reader(data + from, cut - from), bytes_reader(data + cut, sizeof(data) - cut) };
+            BytesReader parts[] = { bytes_reader(data + from, cut - from),
+                                    bytes_reader(data + cut, sizeof(data) - cut) };
             size_t hellos = 0, rest = 0;
 
             check_case("from %zu, cut at %zu", from, cut);

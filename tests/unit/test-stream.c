@@ -22,13 +22,14 @@ static const Case cases[] = {
     { "without body", HEADER("0d", "00000000") MOUSE, "client-disconnected mouse-state", VDAGENT_TO_GUEST, true },
     { "bulk", HEADER("04", "0b000000") "00000000 01000000 616263" MOUSE, "[clipboard/3 616263 ] mouse-state",
       VDAGENT_TO_GUEST, true },
-    { "empty bulk", HEADER("04", "08000000") "00000000 01000000" MOUSE, "[clipboard/0 ] mouse-state", VDAGENT_TO_GUEST, true },
-    { "file data", HEADER("0c", "0e000000") "01000000 0200000000000000 0102", "[file-xfer-data/2 0102 ]", VDAGENT_TO_GUEST,
-      true },
-    { "bulk never finished", HEADER("04", "ffffffff") "00000000 01000000 6162", "[clipboard/4294967287 6162", VDAGENT_TO_GUEST,
-      false },
-    { "2^31 announced for bulk", HEADER("04", "00000080") "01000000 02000000 00", "[clipboard/2147483640 00", VDAGENT_TO_GUEST,
-      false },
+    { "empty bulk", HEADER("04", "08000000") "00000000 01000000" MOUSE, "[clipboard/0 ] mouse-state",
+      VDAGENT_TO_GUEST, true },
+    { "file data", HEADER("0c", "0e000000") "01000000 0200000000000000 0102", "[file-xfer-data/2 0102 ]",
+      VDAGENT_TO_GUEST, true },
+    { "bulk never finished", HEADER("04", "ffffffff") "00000000 01000000 6162", "[clipboard/4294967287 6162",
+      VDAGENT_TO_GUEST, false },
+    { "2^31 announced for bulk", HEADER("04", "00000080") "01000000 02000000 00", "[clipboard/2147483640 00",
+      VDAGENT_TO_GUEST, false },
     { "message never finished", HEADER("01", "0d000000") "01000000", "", VDAGENT_TO_GUEST, false },
     { "header only", HEADER("0d", "00000000") "01000000 0d", "client-disconnected", VDAGENT_TO_GUEST, false },
     { "unknown type", HEADER("11", "02000000") "0102" MOUSE, "refused17:1 mouse-state", VDAGENT_TO_GUEST, true },
@@ -38,17 +39,18 @@ static const Case cases[] = {
     { "size 0", HEADER("01", "00000000") MOUSE, "refused1:2 mouse-state", VDAGENT_TO_GUEST, true },
     { "2^31 announced", HEADER("0a", "00000080") "0102", "refused10:2", VDAGENT_TO_GUEST, false },
     { "2^32-1 announced", HEADER("10", "ffffffff") "0102", "refused16:2", VDAGENT_TO_GUEST, false },
-    { "bulk head too short", HEADER("04", "07000000") "00000000 010000" MOUSE, "refused4:2 mouse-state", VDAGENT_TO_GUEST,
-      true },
+    { "bulk head too short", HEADER("04", "07000000") "00000000 010000" MOUSE, "refused4:2 mouse-state",
+      VDAGENT_TO_GUEST, true },
     { "wrong value", HEADER("09", "04000000") "03000000" MOUSE, "refused9:3 mouse-state", VDAGENT_TO_GUEST, true },
     { "wrong value in a bulk head", HEADER("04", "0a000000") "03000000 01000000 6162" MOUSE, "refused4:3 mouse-state",
       VDAGENT_TO_GUEST, true },
-    { "wrong way to the guest", HEADER("03", "08000000") "02000000 01000000" MOUSE, "refused3:4 mouse-state", VDAGENT_TO_GUEST,
-      true },
+    { "wrong way to the guest", HEADER("03", "08000000") "02000000 01000000" MOUSE, "refused3:4 mouse-state",
+      VDAGENT_TO_GUEST, true },
     { "wrong way to the host", MOUSE RELEASE, "refused1:4 clipboard-release", VDAGENT_TO_HOST, true },
     { "wrong way, bulk", HEADER("0c", "0e000000") "01000000 0200000000000000 0102" RELEASE,
       "refused12:4 clipboard-release", VDAGENT_TO_HOST, true },
-    { "other protocol", MOUSE "02000000 01000000 0000000000000000 0d000000", "mouse-state broken", VDAGENT_TO_GUEST, false },
+    { "other protocol", MOUSE "02000000 01000000 0000000000000000 0d000000", "mouse-state broken",
+      VDAGENT_TO_GUEST, false },
 };
 
 static void feed(Stream *stream, const uint8_t *data, size_t size, Events *events)
@@ -69,8 +71,9 @@ static void feed(Stream *stream, const uint8_t *data, size_t size, Events *event
             events_add(events, "%s", vdagent_name(event.message.type));
             break;
         case STREAM_BULK:
-            events_add(events, "[%s/%llu", vdagent_name(event.message.type), event.message.type == VD_AGENT_CLIPBOARD
-                       ? (unsigned long long)event.message.clipboard.size : (unsigned long long)event.message.file_data.size);
+            events_add(events, "[%s/%" PRIu64, vdagent_name(event.message.type),
+                       event.message.type == VD_AGENT_CLIPBOARD ? (uint64_t)event.message.clipboard.size
+                                                                : event.message.file_data.size);
             break;
         case STREAM_DATA:
             CHECK(event.size > 0 && event.data >= data && event.data + event.size <= data + size);

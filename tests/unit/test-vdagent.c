@@ -45,8 +45,8 @@ static bool same(const VdagentMessage *a, const VdagentMessage *b)
         for (uint32_t i = 0; i < a->monitors.count; i++) {
             const VdagentMonitor *m = &a->monitors.monitor[i], *n = &b->monitors.monitor[i];
 
-            if (m->width != n->width || m->height != n->height || m->depth != n->depth || m->x != n->x || m->y != n->y ||
-                m->width_mm != n->width_mm || m->height_mm != n->height_mm)
+            if (m->width != n->width || m->height != n->height || m->depth != n->depth || m->x != n->x ||
+                m->y != n->y || m->width_mm != n->width_mm || m->height_mm != n->height_mm)
                 return false;
         }
         return true;
@@ -60,7 +60,8 @@ static bool same(const VdagentMessage *a, const VdagentMessage *b)
     case VD_AGENT_ANNOUNCE_CAPABILITIES:
         return a->announce.request == b->announce.request && caps_equal(&a->announce.caps, &b->announce.caps);
     case VD_AGENT_CLIPBOARD_GRAB:
-        return a->grab.selection == b->grab.selection && a->grab.serial == b->grab.serial && a->grab.count == b->grab.count &&
+        return a->grab.selection == b->grab.selection && a->grab.serial == b->grab.serial &&
+               a->grab.count == b->grab.count &&
                memcmp(a->grab.type, b->grab.type, a->grab.count * sizeof(a->grab.type[0])) == 0;
     case VD_AGENT_CLIPBOARD_REQUEST:
         return a->request.selection == b->request.selection && a->request.type == b->request.type;
@@ -71,7 +72,8 @@ static bool same(const VdagentMessage *a, const VdagentMessage *b)
                memcmp(a->file_start.keys, b->file_start.keys, a->file_start.keys_size) == 0;
     case VD_AGENT_FILE_XFER_STATUS:
         return a->file_status.id == b->file_status.id && a->file_status.result == b->file_status.result &&
-               a->file_status.detailed == b->file_status.detailed && a->file_status.free_space == b->file_status.free_space &&
+               a->file_status.detailed == b->file_status.detailed &&
+               a->file_status.free_space == b->file_status.free_space &&
                a->file_status.error_type == b->file_status.error_type &&
                a->file_status.error_code == b->file_status.error_code;
     case VD_AGENT_FILE_XFER_DATA:
@@ -141,7 +143,8 @@ static const Case cases[] = {
       { .type = VD_AGENT_CLIPBOARD, .clipboard = { .type = VD_AGENT_CLIPBOARD_UTF8_TEXT, .size = 7 } } },
     { "empty clipboard", SELECTION, NONE, "00000000", 0, NEVER, 0, { .type = VD_AGENT_CLIPBOARD } },
     { "clipboard of a selection", SELECTION, SELECTION, "02000000 02000000", 3, NEVER, 0,
-      { .type = VD_AGENT_CLIPBOARD, .clipboard = { .selection = 2, .type = VD_AGENT_CLIPBOARD_IMAGE_PNG, .size = 3 } } },
+      { .type = VD_AGENT_CLIPBOARD,
+        .clipboard = { .selection = 2, .type = VD_AGENT_CLIPBOARD_IMAGE_PNG, .size = 3 } } },
     { "largest clipboard", SELECTION, SELECTION, "01000000 01000000", UINT32_MAX - 8, NEVER, 0,
       { .type = VD_AGENT_CLIPBOARD, .clipboard = { .selection = 1, .type = 1, .size = UINT32_MAX - 8 } } },
     { "display config", NONE, NONE, "09000000 20000000", 0, NEVER, 0,
@@ -161,7 +164,8 @@ static const Case cases[] = {
     { "grab with serial", SELECTION | SERIAL, SERIAL, "07000000 01000000 ffffffff", 0, 4, 4,
       { .type = VD_AGENT_CLIPBOARD_GRAB, .grab = { .serial = 7, .count = 2, .type = { 1, UINT32_MAX } } } },
     { "grab with both", SELECTION | SERIAL, SELECTION | SERIAL, "02000000 ffffffff 05000000", 0, 8, 4,
-      { .type = VD_AGENT_CLIPBOARD_GRAB, .grab = { .selection = 2, .serial = UINT32_MAX, .count = 1, .type = { 5 } } } },
+      { .type = VD_AGENT_CLIPBOARD_GRAB,
+        .grab = { .selection = 2, .serial = UINT32_MAX, .count = 1, .type = { 5 } } } },
     { "grab of nothing with both", SELECTION | SERIAL, SELECTION | SERIAL, "00000000 00000000", 0, NEVER, 0,
       { .type = VD_AGENT_CLIPBOARD_GRAB } },
     { "request", SELECTION, NONE, "01000000", 0, NEVER, 0,
@@ -185,7 +189,8 @@ static const Case cases[] = {
       { .type = VD_AGENT_FILE_XFER_STATUS,
         .file_status = { .id = 1, .result = 4, .free_space = UINT64_C(0x0102030405060708), .detailed = true } } },
     { "error, detailed", DETAILS, DETAILS, "01000000 02000000 00 1f000000", 0, 8, 1,
-      { .type = VD_AGENT_FILE_XFER_STATUS, .file_status = { .id = 1, .result = 2, .error_code = 31, .detailed = true } } },
+      { .type = VD_AGENT_FILE_XFER_STATUS,
+        .file_status = { .id = 1, .result = 2, .error_code = 31, .detailed = true } } },
     { "file data", NONE, NONE, "05000000 0300000000000000", 3, NEVER, 0,
       { .type = VD_AGENT_FILE_XFER_DATA, .file_data = { .id = 5, .size = 3 } } },
     { "empty file data", NONE, NONE, "00000000 0000000000000000", 0, NEVER, 0, { .type = VD_AGENT_FILE_XFER_DATA } },
@@ -204,7 +209,8 @@ static const Case cases[] = {
       { .type = VD_AGENT_AUDIO_VOLUME_SYNC, .volume = { .mute = 1 } } },
     { "no devices", NONE, NONE, "00000000", 0, NEVER, 0, { .type = VD_AGENT_GRAPHICS_DEVICE_INFO } },
     { "devices", NONE, NONE,
-      "02000000" "01000000 02000000 03000000 06000000 7063692f3000" "ffffffff 00000000 01000000 01000000 00", 0, NEVER, 0,
+      "02000000" "01000000 02000000 03000000 06000000 7063692f3000" "ffffffff 00000000 01000000 01000000 00",
+      0, NEVER, 0,
       { .type = VD_AGENT_GRAPHICS_DEVICE_INFO, .devices = { .count = 2, .device = {
             { .channel_id = 1, .monitor_id = 2, .device_display_id = 3, .address = "pci/0" },
             { .channel_id = UINT32_MAX, .device_display_id = 1 } } } } },
@@ -389,7 +395,8 @@ static const Refusal refusals[] = {
     { "request of selection 3", VD_AGENT_CLIPBOARD_REQUEST, SELECTION, "03000000 01000000", 0, VDAGENT_BAD_VALUE },
     { "release of selection 3", VD_AGENT_CLIPBOARD_RELEASE, SELECTION, "03000000", 0, VDAGENT_BAD_VALUE },
     { "request without its selection", VD_AGENT_CLIPBOARD_REQUEST, SELECTION, "01000000", 0, VDAGENT_BAD_SIZE },
-    { "request with a selection not agreed", VD_AGENT_CLIPBOARD_REQUEST, NONE, "00000000 01000000", 0, VDAGENT_BAD_SIZE },
+    { "request with a selection not agreed", VD_AGENT_CLIPBOARD_REQUEST, NONE, "00000000 01000000", 0,
+      VDAGENT_BAD_SIZE },
     { "release with a selection not agreed", VD_AGENT_CLIPBOARD_RELEASE, NONE, "00000000", 0, VDAGENT_BAD_SIZE },
     { "65 types", VD_AGENT_CLIPBOARD_GRAB, NONE, TEN("0000000001000000") TEN("0000000001000000")
       TEN("0000000001000000") "0000000001000000 0000000001000000 01000000", 0, VDAGENT_BAD_VALUE },
@@ -540,7 +547,8 @@ static const struct {
     { "17 devices", NONE, { .type = VD_AGENT_GRAPHICS_DEVICE_INFO, .devices = { .count = 17 } }, VDAGENT_BAD_VALUE },
 };
 
-static void check_unsendable(const char *name, unsigned combination, const VdagentMessage *message, VdagentResult result)
+static void check_unsendable(const char *name, unsigned combination, const VdagentMessage *message,
+                             VdagentResult result)
 {
     uint8_t out[MESSAGE_HEADER_SIZE + LIMIT_MESSAGE];
     BytesWriter writer = bytes_writer(out, sizeof(out));
@@ -622,9 +630,9 @@ static void test_names(void)
 static void test_directions(void)
 {
     for (uint32_t type = 1; type < VD_AGENT_END_MESSAGE; type++) {
-        bool both = type == VD_AGENT_CLIPBOARD || type == VD_AGENT_ANNOUNCE_CAPABILITIES || type == VD_AGENT_CLIPBOARD_GRAB ||
-                    type == VD_AGENT_CLIPBOARD_REQUEST || type == VD_AGENT_CLIPBOARD_RELEASE ||
-                    type == VD_AGENT_FILE_XFER_STATUS;
+        bool both = type == VD_AGENT_CLIPBOARD || type == VD_AGENT_ANNOUNCE_CAPABILITIES ||
+                    type == VD_AGENT_CLIPBOARD_GRAB || type == VD_AGENT_CLIPBOARD_REQUEST ||
+                    type == VD_AGENT_CLIPBOARD_RELEASE || type == VD_AGENT_FILE_XFER_STATUS;
         unsigned expected = both ? VDAGENT_TO_GUEST | VDAGENT_TO_HOST
                                  : type == VD_AGENT_REPLY ? VDAGENT_TO_HOST : VDAGENT_TO_GUEST;
 
