@@ -404,6 +404,7 @@ static const Refusal refusals[] = {
       TEN("0000000001000000") "0000000001000000 0000000001000000 0000000001000000 01000000", 0, VDAGENT_BAD_SIZE },
     { "zero inside the keys", VD_AGENT_FILE_XFER_START, NONE, "01000000 610062 00", 0, VDAGENT_BAD_VALUE },
     { "zero before the keys", VD_AGENT_FILE_XFER_START, NONE, "01000000 0061", 0, VDAGENT_BAD_VALUE },
+    { "keys of a zero", VD_AGENT_FILE_XFER_START, NONE, "01000000 0000", 0, VDAGENT_BAD_VALUE },
     { "two zeros behind the keys", VD_AGENT_FILE_XFER_START, NONE, "01000000 610000", 0, VDAGENT_BAD_VALUE },
     { "file data of another size", VD_AGENT_FILE_XFER_DATA, NONE, "01000000 0400000000000000", 3, VDAGENT_BAD_VALUE },
     { "file data of 2^64-1", VD_AGENT_FILE_XFER_DATA, NONE, "01000000 ffffffffffffffff", UINT32_MAX - 12,
@@ -460,6 +461,45 @@ static void test_addresses(void)
     }
 }
 
+/* The largest message, with its zero and without, so that all that is decoded can be encoded. */
+static void test_keys(void)
+{
+    static uint8_t body[LIMIT_MESSAGE];
+    Caps caps = caps_for(NONE);
+    VdagentMessage message;
+
+    check_case("longest keys");
+    memset(body, 'a', sizeof(body));
+    CHECK_EQ(vdagent_decode(&caps, VD_AGENT_FILE_XFER_START, LIMIT_MESSAGE, body, &message), VDAGENT_BAD_SIZE);
+    CHECK_EQ(vdagent_decode(&caps, VD_AGENT_FILE_XFER_START, LIMIT_MESSAGE - 1, body, &message), VDAGENT_OK);
+    CHECK_EQ(message.file_start.keys_size, LIMIT_MESSAGE - 5);
+    body[LIMIT_MESSAGE - 1] = 0;
+    CHECK_EQ(vdagent_decode(&caps, VD_AGENT_FILE_XFER_START, LIMIT_MESSAGE, body, &message), VDAGENT_OK);
+    CHECK_EQ(message.file_start.keys_size, LIMIT_MESSAGE - 5);
+    check_decoded(&caps, &message, LIMIT_MESSAGE);
+}
+
+/* A detail goes out only where it is agreed and the result has one. */
+static void test_details(void)
+{
+    for (uint32_t result = 0; result <= VD_AGENT_FILE_XFER_STATUS_DISABLED; result++) {
+        for (unsigned combination = 0; combination < COMBINATIONS; combination++) {
+            const VdagentMessage message = { .type = VD_AGENT_FILE_XFER_STATUS,
+                                             .file_status = { .result = result, .detailed = true } };
+            uint8_t out[64];
+            BytesWriter writer = bytes_writer(out, sizeof(out));
+            Caps caps = caps_for(combination);
+            size_t detail = !(combination & DETAILS) ? 0
+                            : result == VD_AGENT_FILE_XFER_STATUS_NOT_ENOUGH_SPACE ? 8
+                            : result == VD_AGENT_FILE_XFER_STATUS_ERROR ? 5 : 0;
+
+            check_case("result %u under %u", result, combination);
+            CHECK_EQ(vdagent_encode(&caps, &message, &writer), VDAGENT_OK);
+            CHECK_EQ(writer.used, MESSAGE_HEADER_SIZE + 8 + detail);
+        }
+    }
+}
+
 /* Smallest and largest body of each type under each combination, and the grain between them. */
 typedef struct Range {
     uint32_t type, min, max, grain;
@@ -497,6 +537,7 @@ static void test_ranges(void)
 
         check_case("row of type %u", range->type);
         CHECK(type != NULL && type->type == range->type && type->min == range->min && type->bulk == bulk);
+        CHECK_EQ(type->max, range->grain == 0 ? range->min + range->selection : range->max);
         for (unsigned combination = 0; combination < COMBINATIONS; combination++) {
             Caps caps = caps_for(combination);
             uint32_t head = range->min + (combination & SELECTION ? range->selection : 0) +
@@ -538,6 +579,8 @@ static const struct {
     { "65 types", SELECTION, { .type = VD_AGENT_CLIPBOARD_GRAB, .grab = { .count = 65 } }, VDAGENT_BAD_VALUE },
     { "zero in keys", NONE,
       { .type = VD_AGENT_FILE_XFER_START, .file_start = { .keys = "a\0b", .keys_size = 3 } }, VDAGENT_BAD_VALUE },
+    { "keys of a zero", NONE, { .type = VD_AGENT_FILE_XFER_START, .file_start = { .keys = "", .keys_size = 1 } },
+      VDAGENT_BAD_VALUE },
     { "file data beyond 32 bits", NONE, { .type = VD_AGENT_FILE_XFER_DATA, .file_data = { .size = UINT32_MAX - 11 } },
       VDAGENT_BAD_VALUE },
     { "file data of 2^64-1", NONE, { .type = VD_AGENT_FILE_XFER_DATA, .file_data = { .size = UINT64_MAX } },
@@ -647,6 +690,8 @@ int main(void)
     test_lenient();
     test_refusals();
     test_addresses();
+    test_keys();
+    test_details();
     test_ranges();
     test_unsendable();
     test_largest();
