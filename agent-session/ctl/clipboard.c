@@ -88,6 +88,10 @@ static void explain(const Job *job)
     const char *advice = "Ask 'spice-agentctl doctor' what is missing.";
 
     if (g_strcmp0(remote, BUS_SESSION ".Error.Empty") == 0) {
+        if (g_str_equal(job->method, "Copy")) {
+            g_printerr("spice-agentctl: standard input is empty, nothing was copied.\n");
+            return;
+        }
         g_printerr("spice-agentctl: the %s holds nothing of type %s.\n", job->selection, job->mime);
         return;
     }
