@@ -372,15 +372,16 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Config
 
 
 class Machine:
-    """Starts everything. `config` is the text of agent-system.conf; `layout` reports a layout, which opens the port."""
+    """Starts everything. `config` is the text of agent-system.conf; `layout` reports a layout, which opens the port; `uinput` is
+    a path in place of the FIFO."""
 
-    def __init__(self, config="", layout=True, active=True):
+    def __init__(self, config="", layout=True, uinput=None):
         self.stack = contextlib.ExitStack()
         self.dir = tempfile.mkdtemp(prefix="agent-system-")
         self.stack.callback(shutil.rmtree, self.dir)
         os.chmod(self.dir, 0o711)
         try:
-            self.start(config, layout, active)
+            self.start(config, layout, uinput)
         except BaseException:
             self.stack.close()
             raise
@@ -402,21 +403,15 @@ class Machine:
         self.stack.callback(process.kill)
         return process
 
-    def start(self, config, layout, active):
+    def start(self, config, layout, uinput):
         self.address = "unix:path=" + self.path("bus")
         with open(self.path("bus.conf"), "w") as file:
             file.write(BUS_CONFIG % self.path("bus"))
-        self.process(["dbus-daemon", "--nofork", "--config-file=" + self.path("bus.conf")])
-        wait_for(lambda: os.path.exists(self.path("bus")), "bus")
+        self.process(["dbus-daemon", "--nofork", "--config-file=" + self.path("bus.conf")], stderr=subprocess.DEVNULL)
+        wait_for(self.bus_listens, "bus")
         os.chmod(self.path("bus"), 0o777)
         self.bus = self.connect()
-        logind = self.process([sys.executable, __file__, "logind", self.address], stdout=subprocess.PIPE)
-        expect(logind.stdout.readline(), b"ready\n", "logind")
-        self.login = dbus.Interface(self.bus.get_object(LOGIN, LOGIN_PATH), MOCK)
-        self.login.Add("s1", os.getuid(), "user")
-        if active:
-            self.activate("s1")
-
+        self.start_logind()
         os.mkdir(self.path("config"))
         with open(self.path("config/agent-system.conf"), "w") as file:
             file.write(config)
@@ -427,13 +422,23 @@ class Machine:
         self.pointer = Pointer(self.path("uinput"))
         os.makedirs(self.path("sys/class/drm"))
         self.daemon = self.process([DAEMON, "--debug", "--config", self.path("config"), "--port", self.path("port"),
-                                    "--uinput", self.path("uinput"), "--bus", self.address, "--sysfs", self.path("sys")],
+                                    "--uinput", uinput or self.path("uinput"), "--bus", self.address, "--sysfs", self.path("sys")],
                                    stderr=open(self.path("log"), "w"))
         wait_for(lambda: self.bus.name_has_owner(AGENT), "name on the bus")
-        if active:
-            self.wait_property("ActiveSession", "s1")
+        self.wait_property("ActiveSession", "s1")
         if layout:
             self.set_layout()
+
+    def bus_listens(self):
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.path("bus")) == 0
+
+    def start_logind(self):
+        self.logind = self.process([sys.executable, __file__, "logind", self.address], stdout=subprocess.PIPE)
+        expect(self.logind.stdout.readline(), b"ready\n", "logind")
+        self.login = dbus.Interface(self.bus.get_object(LOGIN, LOGIN_PATH), MOCK)
+        self.login.Add("s1", os.getuid(), "user")
+        self.activate("s1")
 
     def log(self):
         with open(self.path("log"), errors="replace") as file:
@@ -497,10 +502,6 @@ class Machine:
         with open("/proc/%d/status" % self.daemon.pid) as file:
             return next(int(line.split()[1]) for line in file if line.startswith(field + ":"))
 
-    def alive(self):
-        if self.daemon.poll() is not None:
-            raise Failure("the daemon ended with %s" % self.daemon.returncode)
-
     def logged(self, text, timeout=TIMEOUT):
         wait_for(lambda: text in self.log(), "log line with %r" % text, timeout)
 
@@ -517,7 +518,8 @@ def run(tests, prefix):
             if test.__code__.co_argcount:
                 with Machine(**getattr(test, "machine", {})) as machine:
                     test(machine)
-                    machine.alive()
+                    if machine.daemon.poll():
+                        raise Failure("the daemon ended with %s" % machine.daemon.returncode)
                     if "bug:" in machine.log() or "CRITICAL" in machine.log():
                         raise Failure("the daemon found a bug in itself:\n" + machine.log())
             else:
