@@ -27,6 +27,12 @@ static int priority(GLogLevelFlags level)
 static GLogWriterOutput write_line(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer user)
 {
     (void)user;
+    /* What a library finds worth an information is our debugging: GLib reports what the sandbox denies it. */
+    for (gsize i = 0; i < count && (level & G_LOG_LEVEL_INFO); i++) {
+        if (g_str_equal(fields[i].key, "GLIB_DOMAIN")) {
+            level = G_LOG_LEVEL_DEBUG;
+        }
+    }
     if ((level & G_LOG_LEVEL_DEBUG) && !setup.debug) {
         return G_LOG_WRITER_HANDLED;
     }
