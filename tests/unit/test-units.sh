@@ -29,9 +29,28 @@ for file in usr/sbin/spice-agent-system usr/sbin/spice-pvmouse usr/bin/spice-age
     *) page=usr/share/man/man1/${file##*/}.1 ;;
     esac
     [ -f "$root/$page" ] || fail "$page is missing"
+    for option in $("$root/$file" --help | grep -oE '^ +(-., )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+        grep -q "^\.\(It \)\?Fl -${option#--}\|[|] -${option#--}" "$root/$page" || fail "$page does not have $option"
+    done
 done
 [ "$(dpkg-parsechangelog -l "$top/debian/changelog" -S Version)" = "$(sed -n 's/^VERSION := //p' "$top/Makefile")" ] ||
     fail "debian/changelog has another version than the Makefile"
+
+# Every setting stands in the manual with its default, and in the example file.
+for name in agent-system agent-session; do
+    chapter=$(sed -n "/^\.Sh ${name^^}\.CONF/,/^\.Sh [^A]/p" "$root/usr/share/man/man5/spice-pv.conf.5" |
+        awk -v other="$([ $name = agent-system ] && echo AGENT-SESSION || echo AGENT-SYSTEM).CONF" '$2 == other { exit } 1')
+    grep -o '{ "[a-z]*", "[a-z-]*", "[^"]*" }' "$top/$name/main.c" | sed 's/[{}" ]//g' >"$root/keys"
+    [ -s "$root/keys" ] || fail "no settings found in $name/main.c"
+    while IFS=, read -r group key default; do
+        text=$(sed -n "/^\.Ss \[$group\]/,/^\.Ss \[/p" <<<"$chapter" | sed -n "/^\.It Cm $key /,/^\.\(It\|El\)/p")
+        if [ -z "$text" ] || ! tr '\n' ' ' <<<"$text" | grep -q "Default.* ${default:-empty}\|default .Li $default"; then
+            fail "spice-pv.conf(5) does not have [$group] $key=$default of $name.conf"
+        fi
+        grep -q "^#$key=$default$" "$root/etc/spice-pv/$name.conf" || fail "$name.conf does not show $key=$default"
+    done <"$root/keys"
+    rm "$root/keys"
+done
 
 # Exposure in tenths, less is better: 0 is a process that can do nothing.
 declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15)
