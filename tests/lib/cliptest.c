@@ -20,6 +20,12 @@ static GLogWriterOutput on_log(G_GNUC_UNUSED GLogLevelFlags level, const GLogFie
     return G_LOG_WRITER_HANDLED;
 }
 
+static void on_unstructured_log(G_GNUC_UNUSED const char *domain, G_GNUC_UNUSED GLogLevelFlags level, const char *message,
+                                G_GNUC_UNUSED gpointer user)
+{
+    g_string_append_printf(logged, "%s\n", message);
+}
+
 void cliptest_init(int *argc, char ***argv)
 {
     if (getenv("XORG_PID") == NULL) {
@@ -35,6 +41,7 @@ void cliptest_init(int *argc, char ***argv)
     logged = g_string_new(NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
     g_log_set_writer_func(on_log, NULL, NULL);
+    g_log_set_default_handler(on_unstructured_log, NULL);
 }
 
 gboolean cliptest_logged(const char *text)

@@ -68,7 +68,7 @@ static void on_request(XProgram *program, const XSelectionRequestEvent *request)
             program->finished = FALSE;
             XSelectInput(program->display, program->to, PropertyChangeMask);
             XChangeProperty(program->display, request->requestor, request->property, xprogram_atom(program, "INCR"), 32,
-                            PropModeReplace, (guint8 *) &(long){ size }, 1);
+                            PropModeReplace, (guint8 *) &(long){ program->claim != 0 ? program->claim : (long) size }, 1);
         } else {
             put(program, request->requestor, request->property, content, 0, size);
         }

@@ -33,6 +33,7 @@ typedef struct XProgram {
     gsize chunk;         /* contents larger than this go by INCR; 0: none does */
     gboolean silent;     /* answer nothing but TARGETS */
     gboolean deaf;       /* answer nothing at all */
+    glong claim;         /* the size that INCR announces, if not 0 */
     gint stop_after;     /* INCR pieces after which nothing more comes; -1: never */
     guint served, lost;  /* conversions answered, selections lost */
     Window to;           /* of the INCR under way */
