@@ -61,9 +61,16 @@ static gboolean fail(GError **error, const char *stage, int error_number)
 /* Stage 1: user, groups and capabilities. */
 static gboolean drop_privileges(const char *user, GError **error)
 {
+    if (capng_get_caps_process() != 0) {
+        return fail(error, "capabilities", errno ? errno : EPERM);
+    }
+
     /* The bounding set can be cleared only with CAP_SETPCAP; who has not got it has nothing to gain by that set either. */
     capng_select_t select = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_ALL : CAPNG_SELECT_CAPS;
 
+    if (capng_have_permitted_capabilities() == CAPNG_NONE) {
+        return TRUE; /* also where the unit's own filter refuses capset() */
+    }
     capng_clear(CAPNG_SELECT_ALL);
     if (user && geteuid() == 0) {
         errno = 0;

@@ -8,6 +8,7 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -156,26 +157,28 @@ static int passed_socket(void)
     return 3;
 }
 
+/*
+ * The socket gets its name when it listens: who sees the name appear can connect, and one that was there before is replaced.
+ */
 static int listen_at(const char *path)
 {
+    g_autofree char *new_path = g_strconcat(path, ".new", NULL);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct stat status;
 
-    if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
+    if (g_strlcpy(address.sun_path, new_path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode)) {
-        unlink(path);
-    }
+    unlink(new_path);
 
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0117); /* owner and group, which the system daemon's user is in */
-    gboolean bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 8) == 0;
+    mode_t mask = umask(0117); /* owner and group */
+    gboolean done = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 8) == 0 &&
+                    rename(new_path, path) == 0;
     int error_number = errno;
 
     umask(mask);
-    if (fd >= 0 && !bound) {
+    if (fd >= 0 && !done) {
         close(fd);
         errno = error_number;
         return -1;
