@@ -127,5 +127,5 @@ class Host:
 
     def close(self):
         if self._sock:
-            self._sock.close()
+            vm.hang_up(self._sock)
             self._sock = None

@@ -123,10 +123,11 @@ class Machine:
 
     def __init__(self, agent, image, options):
         self.agent = agent
+        self.options = dict(options)
         self.vm = vm.VM(image, **options)
-        self.options = options
         self.client = None
         self._probes = []
+        self._deferred = []
         try:
             self.vm.boot()
             self.guest = self.vm.guest
@@ -189,7 +190,13 @@ class Machine:
             raise Failure("%s does not run in the guest" % program)
         return int(words[0])
 
+    def defer(self, function):
+        """Calls the function when the test is over, however it ends."""
+        self._deferred.append(function)
+
     def finish_test(self):
+        while self._deferred:
+            self._deferred.pop()()
         for probe in self._probes:
             if probe.status is None:
                 probe.kill(9)

@@ -104,4 +104,4 @@ class Rfb:
             raise vm.Failure("the VNC server sent no text")
 
     def close(self):
-        self._sock.close()
+        vm.hang_up(self._sock)

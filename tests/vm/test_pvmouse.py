@@ -76,7 +76,7 @@ class Host:
         self._sock.sendall(data)
 
     def close(self):
-        self._sock.close()
+        vm.hang_up(self._sock)
 
 
 PORT = {"display": "virtio", "agent": None, "pvmouse": True}
@@ -84,6 +84,7 @@ PORT = {"display": "virtio", "agent": None, "pvmouse": True}
 
 def open_port(m):
     host = Host(m.vm.pvmouse)
+    m.defer(host.close)
     host.wait_hello()
     host.keys()
     return host

@@ -13,6 +13,7 @@ VNC = {"agent": "qemu-vdagent"}
 def connect(m):
     """A client whose pointer already moves the guest's, so the agent is there."""
     rfb = Rfb(m.vm.vnc)
+    m.defer(rfb.close)
     counts = m.evdev()
 
     def moved():
@@ -41,7 +42,6 @@ def test_vnc_pointer(m):
     rfb.pointer(100, 100, 8)
     rfb.pointer(100, 100, 0)
     wait_for(lambda: counts()["wheel"] == 1, 3, lambda: "wheel: %s" % counts())
-    rfb.close()
 
 
 @machine(**VNC)
@@ -53,7 +53,6 @@ def test_vnc_text_to_guest(m):
     got = m.guest.run("timeout 10 xclip -selection clipboard -o", user="alice", raw=True)
     if got != text:
         raise Failure("got %r" % got)
-    rfb.close()
 
 
 @machine(**VNC)
@@ -69,4 +68,3 @@ def test_vnc_text_from_guest(m):
     got = rfb.fetch()
     if got != text:
         raise Failure("got %r" % got)
-    rfb.close()

@@ -25,6 +25,7 @@ class Wire:
     def __init__(self, m):
         self.m = m
         self.host = wire.Host(m.vm.agent)
+        m.defer(self.host.close)
         self.host.handshake()
         self.counts = m.evdev()
         self.daemon = m.pid(m.agent.daemon)

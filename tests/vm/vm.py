@@ -3,6 +3,7 @@
 """A virtual machine under test: QEMU, its monitor, commands inside the guest and the SPICE client beside it."""
 
 import contextlib
+import fcntl
 import glob
 import json
 import os
@@ -50,6 +51,13 @@ def unix_connect(path, timeout=10):
             time.sleep(0.02)
 
 
+def hang_up(sock):
+    """Closes a socket that a thread may be reading: close() alone would wait for the reader."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
+
+
 class Qmp:
     """QEMU's monitor. Events are kept in a list, answers are matched by order."""
 
@@ -71,7 +79,7 @@ class Qmp:
                     self._answers.put(message)
         self._answers.put({"error": {"desc": "QEMU closed its monitor"}})
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         message = {"execute": name}
         if arguments:
             message["arguments"] = {key.replace("_", "-"): value for key, value in arguments.items()}
@@ -236,6 +244,15 @@ class Guest:
         return self.run("sha256sum '%s'" % path, timeout=120).split()[0].lstrip("\\")
 
 
+def take_turn():
+    """One VM at a time on this machine: two of them under TCG would only time each other out. Returns what to close."""
+    cache = os.environ.get("SPICE_PV_CACHE", "/var/cache/spice-pv")
+    os.makedirs(cache, exist_ok=True)
+    lock = open(os.path.join(cache, "vm.lock"), "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
 class VM:
     """A running guest. Use as a context manager: leaving it ends QEMU and removes its directory.
 
@@ -253,7 +270,7 @@ class VM:
               "VGA": "VGA,id=video,vgamem_mb=%d"}
 
     def __init__(self, image, display="virtio", heads=1, agent="spicevmc", session="session-alice@7.service",
-                 pvmouse=False, memory=1024, extra=()):
+                 pvmouse=False, memory=1024, keep=False, extra=()):
         self.dir = tempfile.mkdtemp(prefix="spice-pv-vm.")
         self.spice = os.path.join(self.dir, "spice.sock")
         self.vnc = os.path.join(self.dir, "vnc.sock")
@@ -261,13 +278,14 @@ class VM:
         self.pvmouse = os.path.join(self.dir, "pvmouse.sock")
         self.session = session
         self._qemu = None
+        self._turn = take_turn()
         try:
-            self._start(image, display, heads, agent, pvmouse, memory, extra)
+            self._start(image, display, heads, agent, pvmouse, memory, keep, extra)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, image, display, heads, agent, pvmouse, memory, extra):
+    def _start(self, image, display, heads, agent, pvmouse, memory, keep, extra):
         disk = os.path.join(self.dir, "disk.qcow2")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b",
                         os.path.join(image, "disk.img"), disk], check=True)
@@ -304,8 +322,9 @@ class VM:
             args += ["-chardev", "socket,id=pvmouse,server=on,wait=off,path=" + self.pvmouse,
                      "-device", "virtserialport,chardev=pvmouse,name=org.spice-space.pvmouse.0,id=pvmouseport"]
         self._log = open(path("qemu.log"), "wb")
-        self._qemu = subprocess.Popen(args + [arg.replace("{dir}", self.dir) for arg in extra], stdin=subprocess.DEVNULL, stdout=self._log,
-                                      stderr=self._log, preexec_fn=lambda: os.nice(5))
+        self._qemu = subprocess.Popen(args + [arg.replace("{dir}", self.dir) for arg in extra],
+                                      stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+                                      preexec_fn=lambda: os.nice(5), start_new_session=keep)
         self.pid = self._qemu.pid
         try:
             self.qmp = Qmp(path("qmp.sock"))
@@ -349,13 +368,21 @@ class VM:
     def alive(self):
         return self._qemu and self._qemu.poll() is None
 
+    def detach(self):
+        """Leaves QEMU and its directory to the user; close() does nothing any more."""
+        self._qemu.returncode = 0  # so that nobody waits for it
+        self._qemu = None
+        self.dir = None
+
     def close(self):
         if self._qemu:
             self._qemu.kill()
             self._qemu.wait()
             self._qemu = None
             self._log.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if self.dir:
+            shutil.rmtree(self.dir, ignore_errors=True)
+        self._turn.close()
 
     def __enter__(self):
         return self
