@@ -27,7 +27,7 @@
 /* Somebody's word on where a display is. */
 typedef struct Hint {
     char *session; /* NULL: not said */
-    char *display;
+    char *display;    /* NULL: none */
     char *xauthority; /* NULL: not said */
 } Hint;
 
@@ -102,35 +102,44 @@ static char *plain_display(const char *display)
     return g_strndup(display, length + 1);
 }
 
-static gboolean trusted_peer(int fd)
+/*
+ * The process that listens on a display; 0 when there is none, or when it is neither root's nor ours. Xlib tries the abstract
+ * name first, so both must be.
+ */
+static pid_t find_server(const char *display)
 {
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == getuid());
-}
-
-/* Is there a server, and is it root's or ours? Xlib tries the abstract name first, so both must be. */
-static gboolean trusted_server(const char *display)
-{
-    gboolean found = FALSE;
+    pid_t server = 0;
     for (int abstract = 1; abstract >= 0; abstract--) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int length = g_snprintf(address.sun_path + abstract, sizeof address.sun_path - abstract, SOCKET_DIR "/X%s",
                                 display + 1);
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
-            return FALSE;
+            return 0;
+        struct ucred peer = { .uid = (uid_t) -1 };
+        socklen_t size = sizeof peer;
         gboolean open = connect(fd, (struct sockaddr *) &address,
                                 offsetof(struct sockaddr_un, sun_path) + abstract + length + !abstract) == 0;
-        gboolean trusted = open && trusted_peer(fd);
+        if (open)
+            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
         close(fd);
-        if (open && !trusted) {
-            g_message("X display %s is another user's", display);
-            return FALSE;
+        if (open && peer.uid != 0 && peer.uid != getuid()) {
+            g_debug("X display %s is another user's", display);
+            return 0;
         }
-        found = found || trusted;
+        if (open)
+            server = peer.pid;
     }
-    return found;
+    return server;
+}
+
+/* Does the process belong to a logind session? Display managers' servers do not, but logind then knows their display. */
+static gboolean in_session(pid_t pid, const char *session)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/cgroup", (int) pid);
+    g_autofree char *scope = g_strdup_printf("/session-%s.scope", session);
+    g_autofree char *text = NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, scope) != NULL;
 }
 
 /* Somebody says that this display belongs to another session than `session`. */
@@ -138,7 +147,8 @@ static gboolean claimed(const Desktop *desktop, const char *display, const char 
 {
     for (guint i = 0; i < desktop->hints->len; i++) {
         const Hint *hint = desktop->hints->pdata[i];
-        if (hint->session != NULL && strcmp(hint->session, session) != 0 && strcmp(hint->display, display) == 0)
+        if (hint->session != NULL && strcmp(hint->session, session) != 0 &&
+            g_strcmp0(hint->display, display) == 0)
             return TRUE;
     }
     for (guint i = 0; desktop->sessions != NULL && i < desktop->sessions->len; i++) {
@@ -161,7 +171,7 @@ static gboolean try_with(Desktop *desktop, const char *display, const char *xaut
 /* Try a display with the authority file that was named, else with the usual ones. */
 static gboolean try_display(Desktop *desktop, const char *display, const char *xauthority)
 {
-    if (!trusted_server(display))
+    if (find_server(display) == 0)
         return FALSE;
     if (xauthority != NULL && try_with(desktop, display, xauthority))
         return TRUE;
@@ -184,6 +194,8 @@ static gboolean try_display(Desktop *desktop, const char *display, const char *x
 
 static gboolean try_hint(Desktop *desktop, const Hint *hint)
 {
+    if (hint->display == NULL)
+        return FALSE;
     if (hint->session != NULL ? strcmp(hint->session, desktop->session) != 0
                               : claimed(desktop, hint->display, desktop->session))
         return FALSE;
@@ -209,7 +221,8 @@ static gboolean try_all(Desktop *desktop)
     while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
         g_autofree char *text = name[0] == 'X' ? g_strconcat(":", name + 1, NULL) : NULL;
         g_autofree char *display = plain_display(text);
-        if (display != NULL && !claimed(desktop, display, desktop->session) && try_display(desktop, display, NULL))
+        /* Nobody has said that this one is the session's: it may as well be a nested or a virtual server. */
+        if (display != NULL && in_session(find_server(display), desktop->session) && try_display(desktop, display, NULL))
             return TRUE;
     }
     return FALSE;
@@ -470,11 +483,9 @@ void desktop_attach(Desktop *desktop, GVariant *environment)
     g_variant_lookup(values, "XAUTHORITY", "&s", &xauthority);
     g_variant_lookup(values, "XDG_SESSION_ID", "&s", &session);
     g_autofree char *plain = plain_display(display);
-    if (plain == NULL)
-        return;
     for (guint i = 0; i < desktop->hints->len; i++) {
         const Hint *old = desktop->hints->pdata[i];
-        if (strcmp(old->display, plain) == 0 || desktop->hints->len >= HINTS_MAX)
+        if (g_strcmp0(old->display, plain) == 0 || desktop->hints->len >= HINTS_MAX)
             g_ptr_array_remove_index(desktop->hints, i--);
     }
     Hint *hint = g_new0(Hint, 1);

@@ -4,7 +4,7 @@
  *
  * The session is the user's active one on a seat, as logind says; without logind it is the one named in the environment.
  * Its display is looked for in what other processes of the user handed over (desktop_attach), our own environment, what
- * logind and the user's service manager know, and among the X servers on this machine. Nothing is polled: it is looked
+ * logind and the user's service manager know, and among the X servers that run inside of the session. Nothing is polled: it is looked
  * again when one of these changes or an X server's socket or authority file appears, and a few times in the seconds
  * after that, as servers and their access lists take a moment.
  *

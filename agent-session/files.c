@@ -84,10 +84,11 @@ static void send_no_space(Files *files, guint32 id, guint64 space)
                                                 .free_space = space });
 }
 
+/* `name` is NULL when it is not fit to be shown. */
 static void refuse(Files *files, const char *name, const char *why)
 {
-    log_peer(&files->client, "file \"%s\" refused: %s", name, why);
-    g_autofree char *what = g_strdup_printf("file %s", name);
+    g_autofree char *what = name != NULL ? g_strdup_printf("file %s", name) : g_strdup("file");
+    log_peer(&files->client, "%s refused: %s", what, why);
     files->peer.refused(what, why, files->user);
 }
 
@@ -189,13 +190,13 @@ static void start(Files *files, const VdagentFileStart *message)
         return;
     }
     if (!files->policy.enabled) {
-        refuse(files, "transfer", "disabled by configuration");
+        refuse(files, NULL, "disabled by configuration");
         send_status(files, message->id, (VdagentFileStatus){ .result = VD_AGENT_FILE_XFER_STATUS_DISABLED });
         return;
     }
     const char *why = filestart_parse(message->keys, message->keys_size, &transfer->name, &transfer->size);
     if (why != NULL) {
-        refuse(files, "transfer", why);
+        refuse(files, NULL, why);
         send_error(files, message->id, G_IO_ERROR_INVALID_FILENAME);
         return;
     }
