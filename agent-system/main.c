@@ -233,6 +233,9 @@ static void on_port_data(const guint8 *data, gsize size, gpointer user)
             break;
         case DEMUX_AGENT:
             relay_host_event(app->relay, &event, now_ms());
+            /* The client may have left in the middle of a message. */
+            if (event.result == STREAM_MESSAGE && event.stream.header.type == VD_AGENT_CLIENT_DISCONNECTED)
+                demux_reset_client(&app->demux);
             break;
         case DEMUX_SKIPPED:
             log_peer(&app->host_log, "a chunk for port %u, which does not exist, is passed over", event.port);
@@ -274,7 +277,6 @@ static void on_port_connected(gboolean connected, gpointer user)
 {
     App *app = user;
 
-    g_message("host %s", connected ? "connected" : "disconnected");
     app->host = connected;
     relay_host(app->relay, connected, now_ms());
     /*
@@ -346,13 +348,9 @@ static void on_client(const Caps *agreed, const Caps *theirs, void *user)
     app->client = agreed != NULL;
     app->client_caps = theirs ? *theirs : none;
     demux_set_caps(&app->demux, agreed ? agreed : &none);
-    if (agreed) {
-        g_message("client connected");
-    } else {
-        g_message("client disconnected");
-        demux_reset_client(&app->demux);
+    g_debug("client %s", agreed ? "connected" : "disconnected");
+    if (!agreed)
         release_buttons(app);
-    }
     changed(app, "ClientConnected");
     changed(app, "ClientCapabilities");
 }

@@ -23,6 +23,8 @@ struct Sessions {
     GHashTable *asking; /* sender → number of its calls */
     guint asking_count;
     GHashTable *signalled; /* property → value */
+    GHashTable *changed;   /* properties that may have; their names are static */
+    guint changed_id;
     char *active;
     guint32 uid;
     RouterSession class; /* ROUTER_NO_SESSION: may do nothing */
@@ -206,24 +208,44 @@ static GVariant *on_get(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const 
     return g_variant_ref_sink(sessions->events.property(name, sessions->user));
 }
 
+static gboolean on_changed(gpointer user)
+{
+    Sessions *sessions = user;
+    GHashTableIter iter;
+    gpointer name;
+    GVariantDict changed;
+    gboolean any = FALSE;
+
+    sessions->changed_id = 0;
+    g_variant_dict_init(&changed, NULL);
+    g_hash_table_iter_init(&iter, sessions->changed);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        GVariant *value = g_variant_ref_sink(sessions->events.property(name, sessions->user));
+        GVariant *last = g_hash_table_lookup(sessions->signalled, name);
+
+        g_hash_table_iter_remove(&iter);
+        if (last && g_variant_equal(last, value)) {
+            g_variant_unref(value);
+            continue;
+        }
+        g_variant_dict_insert_value(&changed, name, value);
+        g_hash_table_insert(sessions->signalled, name, value);
+        any = TRUE;
+    }
+    g_autoptr(GVariant) values = g_variant_ref_sink(g_variant_dict_end(&changed));
+    if (any)
+        g_dbus_connection_emit_signal(sessions->bus, NULL, SESSIONS_PATH, "org.freedesktop.DBus.Properties",
+                                      "PropertiesChanged",
+                                      g_variant_new("(s@a{sv}@as)", SESSIONS_NAME, values, g_variant_new_strv(NULL, 0)),
+                                      NULL);
+    return G_SOURCE_REMOVE;
+}
+
 void sessions_changed(Sessions *sessions, const char *name)
 {
-    GVariant *value = g_variant_ref_sink(sessions->events.property(name, sessions->user));
-    GVariant *last = g_hash_table_lookup(sessions->signalled, name);
-    GVariantDict changed;
-
-    if (last && g_variant_equal(last, value)) {
-        g_variant_unref(value);
-        return;
-    }
-    g_hash_table_insert(sessions->signalled, g_strdup(name), value);
-    g_variant_dict_init(&changed, NULL);
-    g_variant_dict_insert_value(&changed, name, value);
-    g_dbus_connection_emit_signal(sessions->bus, NULL, SESSIONS_PATH, "org.freedesktop.DBus.Properties",
-                                  "PropertiesChanged",
-                                  g_variant_new("(s@a{sv}@as)", SESSIONS_NAME, g_variant_dict_end(&changed),
-                                                g_variant_new_strv(NULL, 0)),
-                                  NULL);
+    g_hash_table_add(sessions->changed, (gpointer)name);
+    if (sessions->changed_id == 0)
+        sessions->changed_id = g_idle_add(on_changed, sessions);
 }
 
 void sessions_set_active(Sessions *sessions, const SeatSession *session)
@@ -273,7 +295,8 @@ Sessions *sessions_new(GDBusConnection *bus, gboolean clipboard, gboolean files,
     sessions->active = g_strdup("");
     sessions->calls = g_cancellable_new();
     sessions->asking = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    sessions->signalled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
+    sessions->signalled = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_variant_unref);
+    sessions->changed = g_hash_table_new(g_str_hash, g_str_equal);
     sessions->info = g_dbus_node_info_new_for_xml(interface_xml, error);
     if (!sessions->info)
         return NULL;
@@ -300,6 +323,8 @@ void sessions_free(Sessions *sessions)
     g_clear_pointer(&sessions->info, g_dbus_node_info_unref);
     g_hash_table_destroy(sessions->asking);
     g_hash_table_destroy(sessions->signalled);
+    g_hash_table_destroy(sessions->changed);
+    g_clear_handle_id(&sessions->changed_id, g_source_remove);
     g_free(sessions->active);
     g_free(sessions);
 }

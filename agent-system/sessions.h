@@ -54,7 +54,10 @@ void sessions_set_active(Sessions *sessions, const SeatSession *session);
 const char *sessions_active(const Sessions *sessions);
 guint32 sessions_active_user(const Sessions *sessions);
 
-/* Signal the new value of a property, if it differs from the last one signalled. */
+/*
+ * A property (its name lives for ever) may have changed: its value is signalled when the main loop is idle, if it then differs from the last one
+ * signalled. So a peer that changes it without end costs one signal at a time.
+ */
 void sessions_changed(Sessions *sessions, const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Sessions, sessions_free)

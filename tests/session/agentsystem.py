@@ -232,6 +232,8 @@ class Session:
 
     def __init__(self, fds):
         control, files = (socket.socket(fileno=fd) for fd in fds)
+        for end in (control, files):
+            end.setblocking(True)
         self.control, self.files = Peer(control), Peer(files)
 
     def answer(self, caps=SESSION, sockets=("control", "files")):
