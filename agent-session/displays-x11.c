@@ -43,7 +43,7 @@ typedef struct Outputs {
 /* What of an output was last followed or found. */
 typedef struct Seen {
     RROutput id;
-    gboolean connected;
+    gboolean connected, on;
     guint preferred_w, preferred_h;
 } Seen;
 
@@ -461,15 +461,19 @@ static gboolean look(DisplaysX11 *self, Outputs *screen)
             if (self->seen[k].id == screen->output[i].id)
                 old = &self->seen[k];
         }
-        output->changed = old == NULL ? output->connected
-                                      : old->connected != output->connected || old->preferred_w != output->preferred_w ||
-                                            old->preferred_h != output->preferred_h;
-        any = any || output->changed;
+        /* One that was on had been there: the server had only not looked at the connector. */
+        output->plugged = old == NULL ? output->connected
+                                      : old->connected != output->connected && !(output->connected && old->on);
+        /* A server that knew of no preference and has one now has looked again, which is no wish of the device. */
+        output->resized = old != NULL && old->preferred_w != 0 && output->preferred_w != 0 &&
+                          (old->preferred_w != output->preferred_w || old->preferred_h != output->preferred_h);
+        any = any || output->plugged || output->resized;
     }
     self->seen_count = screen->count;
     for (gsize i = 0; i < screen->count; i++) {
         const PlanOutput *output = &screen->plan[i];
-        self->seen[i] = (Seen){ screen->output[i].id, output->connected, output->preferred_w, output->preferred_h };
+        self->seen[i] = (Seen){ screen->output[i].id, output->connected, output->on, output->preferred_w,
+                                output->preferred_h };
     }
     return any;
 }

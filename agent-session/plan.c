@@ -161,11 +161,11 @@ PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput 
     for (size_t i = 0; i < count; i++) {
         const PlanOutput *output = &outputs[i];
         PlanHead *head = &plan.head[i];
-        bool preferred = output->changed && output->preferred_w > 0 && output->preferred_h > 0;
-        if (!output->connected && output->changed)
-            head->on = false;
-        else
-            head->on = output->on || (output->connected && preferred);
+        bool known = output->preferred_w > 0 && output->preferred_h > 0;
+        bool appeared = output->plugged && output->connected && !output->on && known;
+        bool vanished = output->plugged && !output->connected;
+        bool preferred = known && (appeared || output->resized);
+        head->on = appeared || (output->on && !vanished);
         if (head->on != output->on)
             same = false;
         if (!head->on)

@@ -20,7 +20,8 @@ typedef struct PlanOutput {
     int32_t x, y;
     uint32_t w, h;                     /* while it is on */
     uint32_t preferred_w, preferred_h; /* 0x0: none */
-    bool changed;                      /* plan_follow(): its preferred mode or connection is new */
+    bool plugged;                      /* plan_follow(): it was connected or disconnected */
+    bool resized;                      /* plan_follow(): it prefers another mode than before */
 } PlanOutput;
 
 typedef struct PlanLimits {
@@ -64,9 +65,10 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMoni
                        unsigned *ret_adjusted);
 
 /*
- * The layout that follows the device: outputs that changed take their preferred mode, are switched on when they were
- * connected and off when they were disconnected. If that leaves another layout than before, or one with overlaps other
- * than exact mirrors, all are placed side by side in their order from left to right.
+ * The layout that follows the device: outputs that were resized take their preferred mode if they are on; those that were
+ * connected are switched on with it, unless they are on already, and those that were disconnected are switched off. If
+ * that leaves another layout than before, or one with overlaps other than exact mirrors, all are placed side by side in
+ * their order from left to right.
  */
 PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan);
 
