@@ -124,12 +124,12 @@ static void on_request(ClipboardX11 *clipboard, const XSelectionRequestEvent *ev
 static gboolean on_event(const XEvent *event, gpointer user)
 {
     ClipboardX11 *clipboard = user;
+    if (event->xany.window != clipboard->window)
+        return x11_paster_event(clipboard->paster, event);
     if (event->type == clipboard->xfixes + XFixesSelectionNotify) {
         on_owner(clipboard, (const XFixesSelectionNotifyEvent *) event);
         return TRUE;
     }
-    if (event->xany.window != clipboard->window)
-        return x11_paster_event(clipboard->paster, event);
     switch (event->type) {
     case SelectionRequest:
         on_request(clipboard, &event->xselectionrequest);

@@ -23,16 +23,14 @@ typedef struct TerminalSink {
 static void job_free(gpointer data)
 {
     Job *job = data;
-    if (job->fd >= 0)
-        close(job->fd);
     g_clear_pointer(&job->value, g_bytes_unref);
     g_free(job);
 }
 
-static void fail_errno(GTask *task)
+static void set_errno(GError **error)
 {
     int number = errno;
-    g_task_return_new_error(task, G_IO_ERROR, g_io_error_from_errno(number), "%s", g_strerror(number));
+    g_set_error_literal(error, G_IO_ERROR, g_io_error_from_errno(number), g_strerror(number));
 }
 
 /* A descriptor that does not block would have us spin. */
@@ -43,32 +41,69 @@ static gboolean again(int fd, short events)
     return errno == EAGAIN || errno == EINTR;
 }
 
+static GBytes *read_value(const Job *job, GError **error)
+{
+    g_autoptr(GByteArray) value = g_byte_array_new();
+    gssize got;
+    do {
+        guint8 piece[PIECE];
+        got = read(job->fd, piece, sizeof piece);
+        if (got < 0 && !again(job->fd, POLLIN)) {
+            set_errno(error);
+            return NULL;
+        }
+        if (got > 0)
+            g_byte_array_append(value, piece, got);
+        if (value->len > job->limit) {
+            g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "more than the maximum of %zu bytes", job->limit);
+            return NULL;
+        }
+    } while (got != 0);
+    if (value->len > 0)
+        return g_byte_array_free_to_bytes(g_steal_pointer(&value));
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "no data");
+    return NULL;
+}
+
+static gboolean write_value(const Job *job, GError **error)
+{
+    gsize left;
+    const guint8 *at = g_bytes_get_data(job->value, &left);
+    while (left > 0) {
+        gssize put = write(job->fd, at, left);
+        if (put < 0 && !again(job->fd, POLLOUT)) {
+            set_errno(error);
+            return FALSE;
+        }
+        at += MAX(put, 0);
+        left -= MAX(put, 0);
+    }
+    return TRUE;
+}
+
+/* In both directions the other side has its end before the answer comes. */
 static void read_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data, G_GNUC_UNUSED GCancellable *cancellable)
 {
-    Job *job = data;
-    g_autoptr(GByteArray) value = g_byte_array_new();
-    for (;;) {
-        guint8 piece[PIECE];
-        gssize got = read(job->fd, piece, sizeof piece);
-        if (got < 0 && again(job->fd, POLLIN))
-            continue;
-        if (got < 0) {
-            fail_errno(task);
-            return;
-        }
-        if (got == 0)
-            break;
-        if (value->len + (gsize) got > job->limit) {
-            g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "more than the maximum of %zu bytes",
-                                    job->limit);
-            return;
-        }
-        g_byte_array_append(value, piece, got);
-    }
-    if (value->len == 0)
-        g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "no data");
+    const Job *job = data;
+    GError *error = NULL;
+    GBytes *value = read_value(job, &error);
+    close(job->fd);
+    if (value != NULL)
+        g_task_return_pointer(task, value, (GDestroyNotify) g_bytes_unref);
     else
-        g_task_return_pointer(task, g_byte_array_free_to_bytes(g_steal_pointer(&value)), (GDestroyNotify) g_bytes_unref);
+        g_task_return_error(task, error);
+}
+
+static void write_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data, G_GNUC_UNUSED GCancellable *cancellable)
+{
+    const Job *job = data;
+    GError *error = NULL;
+    gboolean good = write_value(job, &error);
+    close(job->fd);
+    if (good)
+        g_task_return_boolean(task, TRUE);
+    else
+        g_task_return_error(task, error);
 }
 
 void terminal_read(int fd, gsize limit, GAsyncReadyCallback callback, gpointer user)
@@ -84,28 +119,6 @@ void terminal_read(int fd, gsize limit, GAsyncReadyCallback callback, gpointer u
 GBytes *terminal_read_finish(GAsyncResult *result, GError **error)
 {
     return g_task_propagate_pointer(G_TASK(result), error);
-}
-
-static void write_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data, G_GNUC_UNUSED GCancellable *cancellable)
-{
-    Job *job = data;
-    gsize left;
-    const guint8 *at = g_bytes_get_data(job->value, &left);
-    while (left > 0) {
-        gssize put = write(job->fd, at, left);
-        if (put < 0 && again(job->fd, POLLOUT))
-            continue;
-        if (put < 0) {
-            fail_errno(task);
-            return;
-        }
-        at += put;
-        left -= put;
-    }
-    /* The reader has its end before the answer comes. */
-    close(job->fd);
-    job->fd = -1;
-    g_task_return_boolean(task, TRUE);
 }
 
 static void on_written(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer user)

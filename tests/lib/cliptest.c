@@ -3,6 +3,7 @@
 
 #include <gio/gunixinputstream.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ void cliptest_init(int *argc, char ***argv)
         execv(command->pdata[0], (char **) command->pdata);
         g_error("cannot run tests/session/xorg");
     }
+    signal(SIGPIPE, SIG_IGN); /* as GLib does in a daemon, when it uses its first socket */
     g_test_init(argc, argv, NULL);
     logged = g_string_new(NULL);
     g_log_set_always_fatal(G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
