@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "check.h"
+#include "plan.h"
+
+#define HEADS 4
+#define OFF { 0 }
+#define POS VD_AGENT_CONFIG_MONITORS_FLAG_USE_POS
+
+static const PlanLimits limits = { .min_w = 320, .min_h = 200, .max_w = 8192, .max_h = 4096, .step = 1 };
+
+typedef struct Head {
+    int64_t w, h, x, y;
+} Head;
+
+static void check_plan(const Plan *plan, const Head *heads, uint32_t w, uint32_t h)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const PlanHead *head = &plan->head[i];
+        CHECK_EQ(head->on, heads[i].w != 0);
+        CHECK_EQ(head->w, heads[i].w);
+        CHECK_EQ(head->h, heads[i].h);
+        CHECK_EQ(head->x, heads[i].x);
+        CHECK_EQ(head->y, heads[i].y);
+    }
+    CHECK_EQ(plan->w, w);
+    CHECK_EQ(plan->h, h);
+}
+
+static const struct ClientCase {
+    const char *name;
+    uint32_t flags, count, step;
+    Head asked[HEADS];
+    PlanResult result;
+    unsigned adjusted;
+    Head wanted[HEADS];
+    uint32_t w, h;
+} client_cases[] = {
+    { "one", 0, 1, 1, { { 801, 601, 0, 0 } }, PLAN_OK, 0, { { 801, 601, 0, 0 } }, 801, 601 },
+    { "position without flag", 0, 1, 1, { { 801, 601, 7, 9 } }, PLAN_OK, 0, { { 801, 601, 0, 0 } }, 801, 601 },
+    { "margin", POS, 1, 1, { { 800, 600, 7, 9 } }, PLAN_OK, PLAN_MOVED, { { 800, 600, 0, 0 } }, 800, 600 },
+    { "row", 0, 3, 1, { { 800, 600, 0, 0 }, { 640, 480, 0, 0 }, { 1024, 768, 0, 0 } }, PLAN_OK, 0,
+      { { 800, 600, 0, 0 }, { 640, 480, 800, 0 }, { 1024, 768, 1440, 0 } }, 2464, 768 },
+    { "sparse", 0, 3, 1, { { 800, 600, 0, 0 }, OFF, { 1024, 768, 0, 0 } }, PLAN_OK, 0,
+      { { 800, 600, 0, 0 }, OFF, { 1024, 768, 800, 0 } }, 1824, 768 },
+    { "zero height", 0, 2, 1, { { 800, 600, 0, 0 }, { 800, 0, 0, 0 } }, PLAN_OK, 0, { { 800, 600, 0, 0 } }, 800, 600 },
+    { "left and above", POS, 2, 1, { { 1280, 800, 0, 0 }, { 1024, 768, -1024, -100 } }, PLAN_OK, PLAN_MOVED,
+      { { 1280, 800, 1024, 100 }, { 1024, 768, 0, 0 } }, 2304, 900 },
+    { "gap kept", POS, 2, 1, { { 800, 600, 0, 0 }, { 800, 600, 1000, 0 } }, PLAN_OK, 0,
+      { { 800, 600, 0, 0 }, { 800, 600, 1000, 0 } }, 1800, 600 },
+    { "overlap", POS, 2, 1, { { 800, 600, 300, 0 }, { 800, 600, 0, 0 } }, PLAN_OK, PLAN_REPACKED,
+      { { 800, 600, 800, 0 }, { 800, 600, 0, 0 } }, 1600, 600 },
+    { "all at one place", POS, 2, 1, { { 800, 600, 0, 0 }, { 640, 480, 0, 0 } }, PLAN_OK, PLAN_REPACKED,
+      { { 800, 600, 0, 0 }, { 640, 480, 800, 0 } }, 1440, 600 },
+    { "far out", POS, 2, 1, { { 800, 600, 0, 0 }, { 800, 600, 20000, 0 } }, PLAN_OK, PLAN_REPACKED,
+      { { 800, 600, 0, 0 }, { 800, 600, 800, 0 } }, 1600, 600 },
+    { "ends of int", POS, 2, 1, { { 800, 600, INT32_MIN, INT32_MIN }, { 800, 600, INT32_MAX, INT32_MAX } }, PLAN_OK,
+      PLAN_MOVED | PLAN_REPACKED, { { 800, 600, 0, 0 }, { 800, 600, 800, 0 } }, 1600, 600 },
+    { "nothing on", POS, 2, 1, { OFF, { 0, 600, 0, 0 } }, PLAN_NOTHING_ON, 0, { OFF }, 0, 0 },
+    { "no monitor", POS, 0, 1, { OFF }, PLAN_NOTHING_ON, 0, { OFF }, 0, 0 },
+    { "largest numbers", 0, 1, 1, { { UINT32_MAX, UINT32_MAX, 0, 0 } }, PLAN_OK, PLAN_CLAMPED, { { 8192, 4096, 0, 0 } },
+      8192, 4096 },
+    { "tiny", 0, 1, 1, { { 1, 1, 0, 0 } }, PLAN_OK, PLAN_CLAMPED, { { 320, 200, 0, 0 } }, 320, 200 },
+    { "too wide together", 0, 2, 1, { { 8000, 600, 0, 0 }, { 800, 600, 0, 0 } }, PLAN_TOO_LARGE, 0, { OFF }, 0, 0 },
+    { "just fits", 0, 2, 1, { { 7392, 600, 0, 0 }, { 800, 600, 0, 0 } }, PLAN_OK, 0,
+      { { 7392, 600, 0, 0 }, { 800, 600, 7392, 0 } }, 8192, 600 },
+    { "coarse widths", 0, 2, 8, { { 1366, 768, 0, 0 }, { 801, 601, 0, 0 } }, PLAN_OK, 0,
+      { { 1360, 768, 0, 0 }, { 800, 601, 1360, 0 } }, 2160, 768 },
+};
+
+static void test_client(void)
+{
+    for (size_t c = 0; c < sizeof client_cases / sizeof *client_cases; c++) {
+        const struct ClientCase *row = &client_cases[c];
+        VdagentMonitors monitors = { .count = row->count, .flags = row->flags };
+        PlanLimits bounds = limits;
+        bounds.step = row->step;
+        for (size_t i = 0; i < row->count; i++) {
+            monitors.monitor[i].width = (uint32_t) row->asked[i].w;
+            monitors.monitor[i].height = (uint32_t) row->asked[i].h;
+            monitors.monitor[i].x = (int32_t) row->asked[i].x;
+            monitors.monitor[i].y = (int32_t) row->asked[i].y;
+        }
+        Plan plan = { .count = 99 };
+        unsigned adjusted = 0;
+        check_case("client: %s", row->name);
+        CHECK_EQ(plan_client(&bounds, HEADS, &monitors, &plan, &adjusted), row->result);
+        if (row->result != PLAN_OK) {
+            CHECK_EQ(plan.count, 99);
+            continue;
+        }
+        CHECK_EQ(adjusted, row->adjusted);
+        check_plan(&plan, row->wanted, row->w, row->h);
+    }
+}
+
+static void test_client_bounds(void)
+{
+    VdagentMonitors monitors = { .count = LIMIT_DISPLAYS };
+    Plan plan;
+    unsigned adjusted = 0;
+    check_case("more monitors than outputs");
+    for (size_t i = 0; i < LIMIT_DISPLAYS; i++) {
+        monitors.monitor[i].width = 400;
+        monitors.monitor[i].height = 300;
+        monitors.monitor[i].width_mm = (uint16_t) (100 + i);
+        monitors.monitor[i].height_mm = 80;
+    }
+    CHECK_EQ(plan_client(&limits, 2, &monitors, &plan, &adjusted), PLAN_OK);
+    CHECK_EQ(adjusted, PLAN_IGNORED);
+    CHECK_EQ(plan.count, 2);
+    CHECK_EQ(plan.w, 800);
+    CHECK_EQ(plan.head[1].width_mm, 101);
+    CHECK_EQ(plan.head[1].height_mm, 80);
+    check_case("as many as there can be");
+    CHECK_EQ(plan_client(&limits, LIMIT_DISPLAYS, &monitors, &plan, &adjusted), PLAN_OK);
+    CHECK_EQ(plan.w, 6400);
+    check_case("no output");
+    CHECK_EQ(plan_client(&limits, 0, &monitors, &plan, &adjusted), PLAN_NOTHING_ON);
+}
+
+#define OUT(cx, cy, cw, ch) .connected = true, .on = true, .x = cx, .y = cy, .w = cw, .h = ch
+#define PREFERS(pw, ph) .preferred_w = pw, .preferred_h = ph
+
+static const struct FollowCase {
+    const char *name;
+    PlanOutput output[HEADS];
+    PlanResult result;
+    Head wanted[HEADS];
+    uint32_t w, h;
+    bool current;
+} follow_cases[] = {
+    { "nothing new", { { OUT(0, 0, 800, 600), PREFERS(1024, 768) } }, PLAN_OK, { { 800, 600, 0, 0 } }, 800, 600, true },
+    { "resized", { { OUT(0, 0, 800, 600), PREFERS(1024, 768), .resized = true } }, PLAN_OK, { { 1024, 768, 0, 0 } }, 1024,
+      768, false },
+    { "somebody did it", { { OUT(0, 0, 1024, 768), PREFERS(1024, 768), .resized = true } }, PLAN_OK,
+      { { 1024, 768, 0, 0 } }, 1024, 768, true },
+    { "resized while off", { { OUT(0, 0, 800, 600) }, { .connected = true, PREFERS(640, 480), .resized = true } }, PLAN_OK,
+      { { 800, 600, 0, 0 } }, 800, 600, true },
+    { "left one grows", { { OUT(0, 0, 800, 600), PREFERS(1024, 768), .resized = true }, { OUT(800, 0, 640, 480) } },
+      PLAN_OK, { { 1024, 768, 0, 0 }, { 640, 480, 1024, 0 } }, 1664, 768, false },
+    { "left one shrinks", { { OUT(0, 0, 800, 600), PREFERS(640, 480), .resized = true }, { OUT(800, 0, 640, 480) } },
+      PLAN_OK, { { 640, 480, 0, 0 }, { 640, 480, 640, 0 } }, 1280, 480, false },
+    { "order is that of the places", { { OUT(800, 0, 800, 600), PREFERS(1024, 768), .resized = true },
+      { OUT(0, 0, 800, 600) } }, PLAN_OK, { { 1024, 768, 800, 0 }, { 800, 600, 0, 0 } }, 1824, 768, false },
+    { "connected", { { OUT(0, 0, 800, 600) }, { .connected = true, PREFERS(640, 480), .plugged = true } }, PLAN_OK,
+      { { 800, 600, 0, 0 }, { 640, 480, 800, 0 } }, 1440, 600, false },
+    { "connected, left of another in number", { { .connected = true, PREFERS(640, 480), .plugged = true },
+      { OUT(0, 0, 800, 600) } }, PLAN_OK, { { 640, 480, 800, 0 }, { 800, 600, 0, 0 } }, 1440, 600, false },
+    { "connected and set by somebody", { { OUT(0, 0, 800, 600) }, { OUT(800, 0, 320, 240), PREFERS(640, 480),
+      .plugged = true } }, PLAN_OK, { { 800, 600, 0, 0 }, { 320, 240, 800, 0 } }, 1120, 600, true },
+    { "connected without a mode", { { OUT(0, 0, 800, 600) }, { .connected = true, .plugged = true } }, PLAN_OK,
+      { { 800, 600, 0, 0 } }, 800, 600, true },
+    { "disconnected", { { .on = true, .w = 800, .h = 600, .plugged = true }, { OUT(800, 0, 640, 480) } }, PLAN_OK,
+      { OFF, { 640, 480, 0, 0 } }, 640, 480, false },
+    { "the last one disconnected", { { .on = true, .w = 800, .h = 600, .plugged = true } }, PLAN_NOTHING_ON, { OFF }, 0, 0,
+      false },
+    { "on without a connection", { { .on = true, .w = 800, .h = 600 } }, PLAN_OK, { { 800, 600, 0, 0 } }, 800, 600, true },
+    { "set by somebody, overlapping", { { OUT(0, 0, 1024, 768), PREFERS(1024, 768), .resized = true },
+      { OUT(800, 0, 640, 480) } }, PLAN_OK, { { 1024, 768, 0, 0 }, { 640, 480, 1024, 0 } }, 1664, 768, false },
+    { "mirrors stay", { { OUT(0, 0, 800, 600), PREFERS(800, 600), .resized = true }, { OUT(0, 0, 800, 600) } }, PLAN_OK,
+      { { 800, 600, 0, 0 }, { 800, 600, 0, 0 } }, 800, 600, true },
+    { "gap of somebody stays", { { OUT(0, 0, 800, 600), PREFERS(800, 600), .resized = true }, { OUT(900, 50, 800, 600) } },
+      PLAN_OK, { { 800, 600, 0, 0 }, { 800, 600, 900, 50 } }, 1700, 650, true },
+    { "too large", { { OUT(0, 0, 800, 600), PREFERS(9000, 600), .resized = true } }, PLAN_TOO_LARGE, { OFF }, 0, 0, false },
+};
+
+static void test_follow(void)
+{
+    for (size_t c = 0; c < sizeof follow_cases / sizeof *follow_cases; c++) {
+        const struct FollowCase *row = &follow_cases[c];
+        Plan plan = { .count = 99 };
+        check_case("follow: %s", row->name);
+        CHECK_EQ(plan_follow(&limits, HEADS, row->output, &plan), row->result);
+        if (row->result != PLAN_OK) {
+            CHECK_EQ(plan.count, 99);
+            continue;
+        }
+        check_plan(&plan, row->wanted, row->w, row->h);
+        CHECK_EQ(plan_is_current(&plan, row->output), row->current);
+    }
+}
+
+int main(void)
+{
+    test_client();
+    test_client_bounds();
+    test_follow();
+    return check_done();
+}
