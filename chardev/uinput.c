@@ -42,7 +42,7 @@ static gboolean enable_axis(int fd, guint16 axis)
 {
     struct uinput_abs_setup setup = { .code = axis, .absinfo = { .maximum = PVMOUSE_AXIS_MAX } };
 
-    return ioctl(fd, UI_ABS_SETUP, &setup) >= 0; /* sets EV_ABS and the axis' bit too */
+    return ioctl(fd, UI_SET_EVBIT, EV_ABS) >= 0 && ioctl(fd, UI_ABS_SETUP, &setup) >= 0; /* the latter sets the axis' bit */
 }
 
 static gboolean enable_motion(int fd)
