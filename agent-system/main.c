@@ -711,7 +711,7 @@ int main(int argc, char **argv)
         { "sysfs", 0, 0, G_OPTION_ARG_FILENAME, &sysfs, "Where sysfs is mounted (" SYSFS_PATH ")", "DIR" },
         { "debug", 0, 0, G_OPTION_ARG_NONE, &debug, "Log more", NULL },
         { "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version and exit", NULL },
-        { NULL },
+        G_OPTION_ENTRY_NULL,
     };
     g_autoptr(GOptionContext) options = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;

@@ -37,6 +37,8 @@ GTK = (CAP_MOUSE, CAP_MONITORS, CAP_REPLY, CAP_DISPLAY, CAP_DEMAND, CAP_SELECTIO
 SESSION = (CAP_MONITORS, CAP_REPLY, CAP_DEMAND, CAP_SELECTION, CAP_SPARSE, CAP_LF, CAP_MAX, CAP_POSITION, CAP_DETAILS,
            CAP_REGRAB, CAP_SERIAL)  # what the session daemon announces
 TIMEOUT = 10
+# A leak check at exit needs ptrace, which the daemon has given up by then.
+ENVIRONMENT = dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0")
 
 
 class Failure(Exception):
@@ -425,7 +427,7 @@ class Machine:
         os.makedirs(self.path("sys/class/drm"))
         self.daemon = self.process([DAEMON, "--debug", "--config", self.path("config"), "--port", self.path("port"),
                                     "--uinput", uinput or self.path("uinput"), "--bus", self.address, "--sysfs", self.path("sys")],
-                                   stderr=open(self.path("log"), "w"))
+                                   stderr=open(self.path("log"), "w"), env=ENVIRONMENT)
         wait_for(lambda: self.bus.name_has_owner(AGENT), "name on the bus")
         self.wait_property("ActiveSession", "s1")
         if layout:
@@ -500,9 +502,15 @@ class Machine:
         host.body(ANNOUNCE)
         return host, session
 
-    def memory(self, field="VmHWM"):
+    def check_memory(self):
+        """The daemon never had more than it may. A sanitizer's memory is not its own, and is as much again for all."""
         with open("/proc/%d/status" % self.daemon.pid) as file:
-            return next(int(line.split()[1]) for line in file if line.startswith(field + ":"))
+            peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+        with open("/proc/%d/maps" % self.daemon.pid) as file:
+            sanitized = "libasan" in file.read()
+        if peak > (256 if sanitized else 8) << 10:
+            raise Failure("the daemon had %d kB of memory" % peak)
+        return peak
 
     def logged(self, text, timeout=TIMEOUT):
         wait_for(lambda: text in self.log(), "log line with %r" % text, timeout)

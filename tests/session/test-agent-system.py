@@ -534,6 +534,24 @@ def test_options():
     expect(subprocess.run([DAEMON, "--nonsense"], capture_output=True, timeout=TIMEOUT).returncode, 1, "unknown option")
 
 
+def switches(m):
+    """Times that some thread of the daemon went to sleep."""
+    total = 0
+    for task in os.listdir("/proc/%d/task" % m.daemon.pid):
+        with open("/proc/%d/task/%s/status" % (m.daemon.pid, task)) as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("voluntary_ctxt_switches"))
+    return total
+
+
+def test_sleeps_when_idle(m):
+    host, session = m.connected()
+    m.property("Version")
+    select.select([], [], [], 0.5)  # what was begun ends
+    before = switches(m)
+    select.select([], [], [], 2)
+    expect(switches(m) - before, 0, "wake-ups in 2 s")
+
+
 def test_locked_down(m):
     with open("/proc/%d/status" % m.daemon.pid) as file:
         status = dict(line.split(":", 1) for line in file)
