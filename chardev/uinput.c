@@ -38,11 +38,19 @@ static gboolean enable_buttons_and_wheels(int fd)
            enable(fd, UI_SET_RELBIT, wheels, G_N_ELEMENTS(wheels));
 }
 
-static gboolean enable_axis(int fd, guint16 axis)
+static gboolean enable_position(int fd)
 {
-    struct uinput_abs_setup setup = { .code = axis, .absinfo = { .maximum = PVMOUSE_AXIS_MAX } };
+    static const int types[] = { EV_ABS };
+    static const int axes[] = { ABS_X, ABS_Y };
 
-    return ioctl(fd, UI_SET_EVBIT, EV_ABS) >= 0 && ioctl(fd, UI_ABS_SETUP, &setup) >= 0; /* the latter sets the axis' bit */
+    for (gsize i = 0; i < G_N_ELEMENTS(axes); i++) {
+        struct uinput_abs_setup setup = { .code = (guint16)axes[i], .absinfo = { .maximum = PVMOUSE_AXIS_MAX } };
+
+        if (ioctl(fd, UI_ABS_SETUP, &setup) < 0) {
+            return FALSE;
+        }
+    }
+    return enable(fd, UI_SET_EVBIT, types, G_N_ELEMENTS(types)) && enable(fd, UI_SET_ABSBIT, axes, G_N_ELEMENTS(axes));
 }
 
 static gboolean enable_motion(int fd)
@@ -66,8 +74,8 @@ static int create(const char *path, gboolean relative)
     }
     g_strlcpy(setup.name, relative ? "SPICE pvmouse relative" : "SPICE pvmouse", sizeof(setup.name));
     if (!enable_buttons_and_wheels(fd) ||
-        !(relative ? enable_motion(fd) : enable_axis(fd, ABS_X) && enable_axis(fd, ABS_Y)) ||
-        ioctl(fd, UI_DEV_SETUP, &setup) < 0 || ioctl(fd, UI_DEV_CREATE) < 0) {
+        !(relative ? enable_motion(fd) : enable_position(fd)) || ioctl(fd, UI_DEV_SETUP, &setup) < 0 ||
+        ioctl(fd, UI_DEV_CREATE) < 0) {
         int error_number = errno;
 
         close(fd);
