@@ -6,7 +6,7 @@ import json
 from harness import *
 
 # As over ssh: another login of the same user, with nothing of the desktop's environment.
-OUTSIDE = "env -i PATH=/usr/bin:/bin runuser -u alice -- timeout 20 "
+OUTSIDE = "env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin runuser -u alice -- timeout 20 "
 
 
 def outside(m, text, **arguments):
@@ -55,7 +55,8 @@ def test_status_and_displays(m):
     if not (system["PortState"] == "open" and system["PointerState"] == "uinput" and system["SessionConnected"] and
             session["Connected"] and session["Display"] == ":0" and session["Session"] == system["ActiveSession"]):
         raise Failure(json.dumps(state, indent=1))
-    width, height = m.guest.run("xrandr | sed -n 's/.* current \\([0-9]*\\) x \\([0-9]*\\),.*/\\1 \\2/p'", user="alice").split()
+    width, height = m.guest.run("xrandr | sed -n 's/.* current \\([0-9]*\\) x \\([0-9]*\\),.*/\\1 \\2/p'",
+                                user="alice").split()
     lines = outside(m, "spice-agentctl displays").splitlines()
     if len(lines) != 1 or lines[0].split()[0] != "0" or lines[0].split()[2:] != ["%sx%s" % (width, height), "+0+0"]:
         raise Failure("screen %s x %s, displays: %s" % (width, height, lines))
@@ -72,4 +73,5 @@ def test_copy_and_paste_in_a_terminal(m):
         raise Failure("the client got %r" % got)
     text = "zum Terminal\n".encode() * 5000
     m.client.offer(text)
-    wait_for(lambda: outside(m, "spice-agentctl paste", raw=True, check=False) == text, 20, "the client's text in a terminal")
+    wait_for(lambda: outside(m, "spice-agentctl paste", raw=True, check=False) == text, 20,
+             "the client's text in a terminal")
