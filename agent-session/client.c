@@ -619,11 +619,6 @@ void client_send_data(Client *client, ClientSocket socket, const guint8 *data, g
     }
 }
 
-void client_abort(Client *client)
-{
-    lose(client, "a message was given up half-way");
-}
-
 void client_pause(Client *client, ClientSocket socket, gboolean paused)
 {
     Channel *channel = &client->channel[socket];

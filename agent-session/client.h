@@ -64,9 +64,6 @@ gsize client_room(Client *client, ClientSocket socket);
 /* Data of the bulk message begun last on this socket, at most client_room() bytes. */
 void client_send_data(Client *client, ClientSocket socket, const guint8 *data, gsize size);
 
-/* Give up the bulk message under way: the connection is closed, since the peer waits for promised bytes, and opened anew. */
-void client_abort(Client *client);
-
 /* Stop (or resume) reading a socket. What has been read already is still delivered. */
 void client_pause(Client *client, ClientSocket socket, gboolean paused);
 

@@ -30,7 +30,6 @@ typedef struct ClipboardPeer {
     gboolean (*send)(const VdagentMessage *message, gpointer user);
     gsize (*room)(gpointer user);
     void (*send_data)(const guint8 *data, gsize size, gpointer user);
-    void (*abort)(gpointer user);
     void (*pause)(gboolean paused, gpointer user);
     /* Something was refused: for the log, D-Bus and the user. A direction that is off is told once for each client. */
     void (*refused)(const char *what, const char *why, gpointer user);
@@ -39,7 +38,10 @@ typedef struct ClipboardPeer {
 Clipboard *clipboard_new(const ClipboardPolicy *policy, const ClipboardPeer *peer, gpointer user);
 void clipboard_free(Clipboard *clipboard);
 
-/* Add what the clipboard can do to the capabilities to announce; nothing with both directions off. */
+/*
+ * Add what the clipboard can do to the capabilities to announce: nothing with both directions off, and the same with X and
+ * without, since terminals copy and paste too.
+ */
 void clipboard_add_caps(const Clipboard *clipboard, Caps *caps);
 
 /* Serve this X connection; NULL for none. The connection must outlive its use. */

@@ -55,11 +55,7 @@ typedef struct Session {
 static void publish_backends(Session *session)
 {
     Caps caps = { 0 };
-    if (session->has_clipboard) {
-        caps_add(&caps, VD_AGENT_CAP_CLIPBOARD_BY_DEMAND);
-        caps_add(&caps, VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB);
-        caps_add(&caps, VD_AGENT_CAP_GUEST_LINEEND_LF);
-    }
+    clipboard_add_caps(session->clipboard, &caps);
     if (session->has_displays) {
         caps_add(&caps, VD_AGENT_CAP_REPLY);
         caps_add(&caps, VD_AGENT_CAP_MONITORS_CONFIG);
@@ -194,11 +190,6 @@ static void send_control_data(const guint8 *data, gsize size, gpointer user)
     client_send_data(((Session *) user)->client, CLIENT_CONTROL, data, size);
 }
 
-static void abort_connection(gpointer user)
-{
-    client_abort(((Session *) user)->client);
-}
-
 static void pause_control(gboolean paused, gpointer user)
 {
     client_pause(((Session *) user)->client, CLIENT_CONTROL, paused);
@@ -221,7 +212,6 @@ static const ClipboardPeer clipboard_peer_functions = {
     .send = send_control,
     .room = control_room,
     .send_data = send_control_data,
-    .abort = abort_connection,
     .pause = pause_control,
     .refused = on_refused,
 };

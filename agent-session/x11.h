@@ -19,8 +19,8 @@ typedef gboolean (*X11Handler)(const XEvent *event, gpointer user);
 
 /*
  * Connect to `display` (":0") with `xauthority` (NULL: the default file; else the process's XAUTHORITY is set to it, since
- * Xlib takes it from there). `closed` is called once, from the main loop, when the server went away. Connecting blocks for a
- * local server's handshake only; a display that is not local is refused.
+ * Xlib takes it from there). Connecting blocks for a local server's handshake only; a display that is not local is
+ * refused. `closed` is called once, from the main loop, when the server went away; x11_free() is fine in it.
  */
 X11 *x11_new(const char *display, const char *xauthority, void (*closed)(gpointer user), gpointer user, GError **error);
 void x11_free(X11 *x11);

@@ -65,11 +65,6 @@ static void on_send_data(const guint8 *data, gsize size, gpointer user)
     g_byte_array_append(host->data, data, size);
 }
 
-static void on_abort(G_GNUC_UNUSED gpointer user)
-{
-    g_error("the clipboard broke off a message");
-}
-
 static void on_refused(const char *what, const char *why, gpointer user)
 {
     Host *host = user;
@@ -129,7 +124,6 @@ Host *host_new(const ClipboardPolicy *policy)
         .send = on_send,
         .room = on_room,
         .send_data = on_send_data,
-        .abort = on_abort,
         .pause = on_pause,
         .refused = on_refused,
     };

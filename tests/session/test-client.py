@@ -34,10 +34,10 @@ def opens_and_announces():
     with Case() as (agent, daemon):
         caps = agent.client()
         assert agent.calls == [{"session": "1"}], agent.calls
-        # Layout capabilities always; neither clipboard nor displays without a backend.
-        for cap in (s.CAP_SELECTION, s.CAP_DETAILED, s.CAP_SERIAL):
+        # Layout capabilities always, and the clipboard, which terminals can use; no displays without a backend.
+        for cap in (s.CAP_SELECTION, s.CAP_DETAILED, s.CAP_SERIAL, s.CAP_BY_DEMAND):
             assert caps >> cap & 1, bin(caps)
-        for cap in (s.CAP_BY_DEMAND, s.CAP_MONITORS, s.CAP_SPARSE, s.CAP_POSITION, s.CAP_FILES_DISABLED):
+        for cap in (s.CAP_MONITORS, s.CAP_SPARSE, s.CAP_POSITION, s.CAP_FILES_DISABLED):
             assert not caps >> cap & 1, bin(caps)
         # A second client is answered as well, on each socket before anything else.
         assert agent.client(caps=0) == caps
