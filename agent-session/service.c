@@ -11,24 +11,14 @@
 #define REFUSED_INTERVAL_US (5 * G_USEC_PER_SEC)
 #define CALL_TIMEOUT_MS 5000
 
-/* The interface as protocol/org.spice_space.AgentSession1.xml documents it; a test compares the two. */
-static const char xml[] =
-    "<node><interface name='" SERVICE_NAME "'>"
-    "<method name='Attach'><arg name='environment' type='a{ss}' direction='in'/></method>"
-    "<method name='Copy'><arg name='selection' type='s' direction='in'/><arg name='type' type='s' direction='in'/>"
-    "<arg name='data' type='h' direction='in'/></method>"
-    "<method name='Paste'><arg name='selection' type='s' direction='in'/><arg name='type' type='s' direction='in'/>"
-    "<arg name='data' type='h' direction='in'/></method>"
-    "<signal name='Refused'><arg name='what' type='s'/><arg name='why' type='s'/></signal>"
-    "<property name='Connected' type='b' access='read'/>"
-    "<property name='ClientConnected' type='b' access='read'/>"
-    "<property name='Session' type='s' access='read'/>"
-    "<property name='Display' type='s' access='read'/>"
-    "<property name='Backends' type='a{ss}' access='read'/>"
-    "<property name='Policy' type='a{ss}' access='read'/>"
-    "<property name='Outputs' type='a(suuiiuuu)' access='read'/>"
-    "<property name='Version' type='s' access='read'/>"
-    "</interface></node>";
+/* The interface is what its description says. The assembler runs where make does, at the top of the tree. */
+extern const char service_xml[];
+__asm__(".pushsection .rodata\n"
+        ".global service_xml\n"
+        "service_xml:\n"
+        ".incbin \"protocol/org.spice_space.AgentSession1.xml\"\n"
+        ".byte 0\n"
+        ".popsection\n");
 
 struct Service {
     GDBusConnection *bus;
@@ -149,7 +139,7 @@ Service *service_new(GDBusConnection *bus, const ServiceEvents *events, gpointer
     if (bus == NULL)
         return service;
     g_autoptr(GError) error = NULL;
-    service->info = g_dbus_node_info_new_for_xml(xml, NULL);
+    service->info = g_dbus_node_info_new_for_xml(service_xml, NULL);
     service->object_id = g_dbus_connection_register_object(bus, SERVICE_PATH, service->info->interfaces[0], &vtable, service,
                                                            NULL, &error);
     if (service->object_id == 0)

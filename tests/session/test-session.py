@@ -1,0 +1,419 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Which session and display the daemon serves, what it tells on the session bus, and its notifications."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree
+
+from gi.repository import Gio, GLib
+
+import sessiond as s
+
+XORG = os.path.join(s.TOP, "tests", "session", "xorg")
+LOGIND = "org.freedesktop.login1"
+
+
+class Object:
+    """An object that others call: `calls` is filled, `answers` maps a method to its result or a function."""
+
+    def __init__(self, bus, path, interface, xml_text, answers=(), properties=()):
+        self.bus = bus
+        self.path, self.interface = path, interface
+        self.calls = []
+        self.answers = dict(answers)
+        self.properties = dict(properties)
+        info = Gio.DBusNodeInfo.new_for_xml("<node><interface name='%s'>%s</interface></node>" % (interface, xml_text))
+        self.id = bus.register_object(path, info.interfaces[0], self.on_call, self.on_get, None)
+
+    def on_call(self, _bus, _sender, _path, _interface, method, parameters, invocation):
+        self.calls.append((method, parameters.unpack()))
+        answer = self.answers.get(method)
+        if callable(answer):
+            answer = answer(*parameters.unpack())
+        if answer is False:
+            invocation.return_dbus_error("org.freedesktop.DBus.Error.Failed", "not today")
+        else:
+            invocation.return_value(answer)
+
+    def on_get(self, _bus, _sender, _path, _interface, name):
+        return self.properties[name]
+
+    def change(self, **properties):
+        self.properties.update(properties)
+        self.bus.emit_signal(None, self.path, s.PROPERTIES, "PropertiesChanged",
+                             GLib.Variant("(sa{sv}as)", (self.interface, properties, [])))
+
+
+def own(bus, name):
+    bus.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName", GLib.Variant("(su)", (name, 4)),
+                  None, 0, -1, None)
+
+
+class Logind:
+    """Sessions as logind tells of them."""
+
+    def __init__(self, bus):
+        self.bus = bus.connect()
+        self.sessions = {}
+        self.manager = Object(self.bus, "/org/freedesktop/login1", LOGIND + ".Manager",
+                              "<method name='ListSessions'><arg type='a(susso)' direction='out'/></method>",
+                              {"ListSessions": self.list})
+        own(self.bus, LOGIND)
+
+    def list(self):
+        return GLib.Variant("(a(susso))", ([(name, uid, "user", seat, item.path)
+                                            for name, (uid, seat, item) in self.sessions.items()],))
+
+    def add(self, name, active, kind="x11", display="", uid=None, seat="seat0"):
+        types = dict(Id="s", Type="s", Display="s", Active="b", Seat="(so)")
+        values = dict(Id=name, Type=kind, Display=display, Active=active, Seat=(seat, "/"))
+        item = Object(self.bus, "/org/freedesktop/login1/session/x%s" % name, LOGIND + ".Session",
+                      "".join("<property name='%s' type='%s' access='read'/>" % pair for pair in types.items()),
+                      properties={key: GLib.Variant(types[key], value) for key, value in values.items()})
+        self.sessions[name] = (os.getuid() if uid is None else uid, seat, item)
+        self.signal("SessionNew", name)
+
+    def remove(self, name):
+        item = self.sessions.pop(name)[2]
+        self.bus.unregister_object(item.id)
+        self.signal("SessionRemoved", name)
+
+    def signal(self, signal_name, name):
+        self.bus.emit_signal(None, "/org/freedesktop/login1", LOGIND + ".Manager", signal_name,
+                             GLib.Variant("(so)", (name, "/org/freedesktop/login1/session/x" + name)))
+
+    def activate(self, name):
+        for other, (_, _, item) in self.sessions.items():
+            item.change(Active=GLib.Variant("b", other == name))
+
+
+class Case:
+    """System and session bus, both with their stand-ins, and the daemon."""
+
+    def __init__(self, logind=None, **options):
+        self.system, self.user = s.Bus(), s.Bus()
+        self.watcher = self.user.connect()
+        self.agent = s.Agent(self.system)
+        self.logind = Logind(self.system) if logind is not None else None
+        for arguments in logind or ():
+            self.logind.add(*arguments)
+        self.daemon = None
+        self.options = options
+        self.others = []
+
+    def start(self, **options):
+        self.daemon = s.Daemon(self.system, session=self.user, **dict(self.options, **options))
+
+    def get(self, name):
+        return s.property_of(self.watcher, name)
+
+    def expect(self, name, value):
+        s.until(lambda: self.get(name) == value, "%s %r" % (name, value))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, _value, _trace):
+        try:
+            if kind:
+                print(self.daemon.text()[-3000:])
+            self.daemon.stop()
+        finally:
+            for process in self.others:
+                process.terminate()
+                process.wait()
+            self.agent.close()
+            self.system.stop()
+            self.user.stop()
+
+    def server(self, number):
+        """An X server on a display of ours."""
+        process = subprocess.Popen([XORG, "--display", str(number), "sh", "-c", "echo $XORG_PID; read end"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.others.append(process)
+        return process
+
+    def kill_server(self, process):
+        os.kill(int(process.stdout.readline()), signal.SIGKILL)
+        process.stdin.close()
+        process.wait()
+        self.others.remove(process)
+
+
+def free_display():
+    number = 200 + os.getpid() % 300
+    while os.path.exists("/tmp/.X11-unix/X%d" % number):
+        number += 1
+    return number
+
+
+def waits_for_a_display():
+    number = free_display()
+    with Case() as case:
+        case.start(display=":%d" % number)
+        case.expect("Session", "1")
+        s.settle(1)
+        assert case.get("Display") == "" and case.get("Backends")["clipboard"].startswith("none: ")
+        for _ in range(2):
+            server = case.server(number)
+            case.expect("Display", ":%d" % number)
+            assert case.get("Backends") == {"clipboard": "x11", "displays": "x11", "files": "directory"}
+            assert case.get("Outputs") == [("DUMMY0", 1024, 768, 0, 0, 1024, 768, 0)]
+            case.kill_server(server)
+            case.expect("Display", "")
+
+
+def follows_switches_of_the_user():
+    first = free_display()
+    with Case(logind=[("1", True)]) as case:
+        case.server(first)
+        second = first + 1
+        while os.path.exists("/tmp/.X11-unix/X%d" % second):
+            second += 1
+        case.server(second)
+        case.start(display=":%d" % first, logind="1")
+        case.expect("Display", ":%d" % first)
+        case.agent.wait_open()
+        # Another session of the user begins: its autostart tells where it is and ends.
+        case.logind.add("2", False)
+        other = s.Daemon(case.system, session=case.user, display=":%d" % second, logind="2")
+        assert other.process.wait(s.LIMIT) == 0
+        s.settle()
+        assert case.get("Display") == ":%d" % first and case.get("Session") == "1"
+        case.logind.activate("2")
+        case.agent.set_active("2")
+        case.expect("Display", ":%d" % second)
+        case.expect("Session", "2")
+        s.until(lambda: case.agent.calls[-1] == {"session": "2"}, "the connection for 2")
+        # Somebody else's session, or none: ours stays what is served, and gets a connection when it is active again.
+        case.logind.add("3", True, "x11", "", os.getuid() + 1)
+        case.logind.activate("3")
+        case.agent.set_active("3")
+        s.settle(0.5)
+        assert case.get("Session") == "2" and not case.get("Connected")
+        case.logind.activate("1")
+        case.agent.set_active("1")
+        case.expect("Display", ":%d" % first)
+        case.expect("Connected", True)
+        case.logind.remove("1")
+        case.logind.remove("2")
+        case.expect("Session", "")
+        case.expect("Display", "")
+
+
+def knows_displays_of_logind_and_systemd():
+    number = free_display()
+    with Case(logind=[("1", True, "x11", ":%d" % number)]) as case:
+        case.server(number)
+        case.start(logind=None)
+        case.expect("Display", ":%d" % number)
+    with Case(logind=[("1", True)]) as case:
+        case.server(number)
+        manager = Object(case.watcher, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                         "<property name='Environment' type='as' access='read'/>",
+                         properties={"Environment": GLib.Variant("as", ["A=B"])})
+        own(case.watcher, "org.freedesktop.systemd1")
+        case.start(logind=None)
+        case.expect("Session", "1")
+        s.settle(0.5)
+        assert case.get("Display") == "", "a server that nobody says is the session's"
+        manager.properties["Environment"] = GLib.Variant("as", ["X=Y", "DISPLAY=:%d" % number])
+        case.logind.activate("1")
+        case.expect("Display", ":%d" % number)
+
+
+def refuses_displays_of_others():
+    number = free_display()
+    path = "/tmp/.X11-unix/X%d" % number
+    os.makedirs("/tmp/.X11-unix", mode=0o1777, exist_ok=True)
+    server = subprocess.Popen([sys.executable, "-c", """if True:
+        import os, socket, sys
+        os.setuid(65534)
+        s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print("ready", flush=True)
+        while True: s.accept()""", path],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "ready\n"
+        with Case(logind=[("1", True, "x11", ":%d" % number), ("2", False, "wayland")]) as case:
+            case.start(display=":%d" % number)
+            case.daemon.wait_log("is another user's")
+            s.settle(0.5)
+            assert case.get("Display") == ""
+            # A display of a Wayland session is the compositor's own business, even if we are let in.
+            own_server = case.server(number + 1)
+            s.until(lambda: os.path.exists("/tmp/.X11-unix/X%d" % (number + 1)), "the server")
+            case.watcher.call_sync(s.SESSION, s.SESSION_PATH, s.SESSION, "Attach", GLib.Variant(
+                "(a{ss})", ({"DISPLAY": ":%d" % (number + 1), "XDG_SESSION_ID": "2"},)), None, 0, -1, None)
+            case.logind.activate("2")
+            case.expect("Session", "2")
+            s.settle(0.5)
+            assert case.get("Display") == "" and own_server.poll() is None
+            # Neither is one on another machine.
+            case.watcher.call_sync(s.SESSION, s.SESSION_PATH, s.SESSION, "Attach", GLib.Variant(
+                "(a{ss})", ({"DISPLAY": "example:0", "XDG_SESSION_ID": "2"},)), None, 0, -1, None)
+            assert "trying X display" not in case.daemon.text()
+    finally:
+        server.kill()
+        server.wait()
+        os.unlink(path)
+
+
+def interface_is_as_described():
+    with Case(config="[clipboard]\nmax-size=7M\n[files]\nenabled=false\n") as case:
+        case.start()
+        case.expect("Connected", True)
+        text = case.watcher.call_sync(s.SESSION, s.SESSION_PATH, "org.freedesktop.DBus.Introspectable", "Introspect", None,
+                                      None, 0, -1, None).unpack()[0]
+
+        def shape(node):
+            interface = next(item for item in node.iter("interface") if item.get("name") == s.SESSION)
+            return sorted((item.tag, item.get("name"), item.get("type"), item.get("access"),
+                           tuple((arg.get("name"), arg.get("type"), arg.get("direction")) for arg in item.iter("arg")))
+                          for item in interface if item.tag in ("method", "signal", "property"))
+        described = xml.etree.ElementTree.parse(os.path.join(s.TOP, "protocol", s.SESSION + ".xml")).getroot()
+        assert shape(xml.etree.ElementTree.fromstring(text)) == shape(described)
+        for _, name, kind, _, _ in [item for item in shape(described) if item[0] == "property"]:
+            value = case.watcher.call_sync(s.SESSION, s.SESSION_PATH, s.PROPERTIES, "Get",
+                                           GLib.Variant("(ss)", (s.SESSION, name)), None, 0, -1, None)
+            assert value.get_child_value(0).get_variant().get_type_string() == kind, name
+        policy = case.get("Policy")
+        assert policy["clipboard.max-size"] == "7M" and policy["files.enabled"] == "false"
+        assert sorted(policy) == sorted("clipboard.to-host clipboard.from-host clipboard.primary clipboard.max-size "
+                                        "clipboard.timeout-ms files.enabled files.directory displays.follow "
+                                        "displays.scale".split()), policy
+        version = subprocess.run([s.PROGRAM, "--version"], check=True, capture_output=True, text=True).stdout.split()
+        assert version == ["spice-agent-session", case.get("Version")]
+        # The example file names every key, with its default.
+        with open(os.path.join(s.TOP, "agent-session", "data", "agent-session.conf"), encoding="utf-8") as file:
+            example = re.findall(r"^(?:\[(.*)\]|#([a-z-]+)=(.*))$", file.read(), re.M)
+        group, keys = "", {}
+        for head, key, value in example:
+            group = head or group
+            if key:
+                keys["%s.%s" % (group, key)] = value
+        with_defaults = dict(policy, **{"clipboard.max-size": "100M", "files.enabled": "true"})
+        assert keys == with_defaults, keys
+
+
+def refusals_are_told():
+    signals = []
+    with Case() as case:
+        case.watcher.signal_subscribe(s.SESSION, s.SESSION, "Refused", s.SESSION_PATH, None, 0,
+                                      lambda *a: signals.append(a[5].unpack()))
+        changes = []
+        case.watcher.signal_subscribe(s.SESSION, s.PROPERTIES, "PropertiesChanged", s.SESSION_PATH, None, 0,
+                                      lambda *a: changes.append(a[5].unpack()[1]))
+        case.start(config="[files]\ndirectory=/proc/nothing\n")
+        case.agent.client()
+        case.expect("ClientConnected", True)
+        case.agent.files.send(s.file_start(1, "report.pdf", 10))
+        assert case.agent.files.status(1)[0] == s.ERROR
+        s.until(lambda: signals, "the signal")
+        assert signals[0][0] == "file report.pdf" and "/proc/nothing" in signals[0][1], signals
+        for number in range(100):
+            case.agent.files.send(s.file_start(number, "report.pdf", 10))
+            case.agent.files.status(number)
+        s.settle()
+        assert len(signals) <= 20, len(signals)
+        case.agent.control.send(s.message(s.CLIENT_DISCONNECTED))
+        case.expect("ClientConnected", False)
+        assert {"Connected": True} in changes and {"ClientConnected": True} in changes, changes
+
+
+NOTIFY = """<method name='GetCapabilities'><arg type='as' direction='out'/></method>
+<method name='Notify'><arg type='s' direction='in'/><arg type='u' direction='in'/><arg type='s' direction='in'/>
+<arg type='s' direction='in'/><arg type='s' direction='in'/><arg type='as' direction='in'/><arg type='a{sv}' direction='in'/>
+<arg type='i' direction='in'/><arg type='u' direction='out'/></method>
+<signal name='ActionInvoked'><arg type='u'/><arg type='s'/></signal>"""
+
+
+def notifications():
+    with Case() as case:
+        server = Object(case.watcher, "/org/freedesktop/Notifications", "org.freedesktop.Notifications", NOTIFY,
+                        {"GetCapabilities": GLib.Variant("(as)", (["actions", "body", "body-markup"],)),
+                         "Notify": GLib.Variant("(u)", (7,))})
+        own(case.watcher, "org.freedesktop.Notifications")
+        manager = Object(case.watcher, "/org/freedesktop/FileManager1", "org.freedesktop.FileManager1",
+                         "<method name='ShowItems'><arg type='as' direction='in'/><arg type='s' direction='in'/></method>",
+                         {"ShowItems": None})
+        own(case.watcher, "org.freedesktop.FileManager1")
+        box = os.path.join(os.environ["HOME"], "box with spaces")
+        tools = os.path.join(os.environ["HOME"], "tools")
+        os.makedirs(tools)
+        with open(os.path.join(tools, "xdg-open"), "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nprintf '%s|' \"$@\" > \"$HOME/opened\"\n")
+        os.chmod(os.path.join(tools, "xdg-open"), 0o755)
+        case.start(config="[files]\ndirectory=%s\n" % box, env={"PATH": tools + ":" + os.environ["PATH"]})
+        case.agent.client()
+        end = case.agent.files
+
+        def shown():
+            return [arguments for method, arguments in server.calls if method == "Notify"]
+        end.send(s.file_start(1, "a&b<i>.pdf", 3 << 20))
+        assert end.status(1)[0] == s.CAN_SEND
+        s.until(shown, "the first notification")
+        for _ in range(24):
+            end.send(s.file_data(1, bytes(65536)))
+        s.settle(1.1)
+        for _ in range(24):
+            end.send(s.file_data(1, bytes(65536)))
+        assert end.status(1)[0] == s.SUCCESS
+        s.until(lambda: "Received" in shown()[-1][3], "the last notification")
+        first, last = shown()[0], shown()[-1]
+        assert first[1] == 0 and first[6]["value"] == 0 and first[5] == [], first
+        assert [item[1] for item in shown()[1:]] == [7] * (len(shown()) - 1), shown()
+        assert any(40 <= item[6].get("value", 0) <= 60 for item in shown()), shown()
+        assert len(shown()) <= 5, len(shown())
+        assert last[3] == "Received a&b<i>.pdf" and last[5][0] == "open" and "value" not in last[6], last
+
+        def press():
+            case.watcher.emit_signal(None, server.path, server.interface, "ActionInvoked", GLib.Variant("(us)", (7, "open")))
+        press()
+        s.until(lambda: manager.calls, "ShowItems")
+        assert manager.calls[0][1][0] == ["file://%s/a%%26b%%3Ci%%3E.pdf" % box.replace(" ", "%20")] or \
+            manager.calls[0][1][0] == ["file://%s/a&b%%3Ci%%3E.pdf" % box.replace(" ", "%20")], manager.calls
+        manager.answers["ShowItems"] = False
+        press()
+        opened = os.path.join(os.environ["HOME"], "opened")
+        s.until(lambda: os.path.exists(opened) and os.path.getsize(opened), "xdg-open")
+        with open(opened, encoding="utf-8") as file:
+            assert file.read() == box + "|"
+        # One that fails is told as such, and does nothing when pressed.
+        end.send(s.file_start(2, "x", 10))
+        assert end.status(2)[0] == s.CAN_SEND
+        end.send(s.file_data(2, bytes(11)))
+        assert end.status(2)[0] == s.ERROR
+        s.until(lambda: shown()[-1][3] == "File transfer failed", "the failure")
+        assert shown()[-1][5] == [] and "1 " in shown()[-1][4], shown()[-1]
+
+
+def ends_when_told():
+    with Case() as case:
+        case.start()
+        case.expect("Connected", True)
+        case.daemon.process.send_signal(signal.SIGINT)
+        assert case.daemon.process.wait(s.LIMIT) == 0
+        # Wrong use is an error, as is a file that cannot be read.
+        assert subprocess.run([s.PROGRAM, "--nonsense"], capture_output=True).returncode == 2
+        assert subprocess.run([s.PROGRAM, "extra"], capture_output=True).returncode == 2
+        directory = os.path.join(os.environ["HOME"], "broken")
+        os.makedirs(directory)
+        with open(os.path.join(directory, "agent-session.conf"), "w", encoding="utf-8") as file:
+            file.write("no group=1\n")
+        result = subprocess.run([s.PROGRAM, "--config", directory], capture_output=True, text=True)
+        assert result.returncode == 1 and "agent-session.conf" in result.stderr, result
+        # Without the system bus there is nothing to do.
+        case.start()
+        case.expect("Connected", True)
+        case.system.stop()
+        assert case.daemon.process.wait(s.LIMIT) == 1
+        case.daemon.process = subprocess.Popen(["true"])
+        case.daemon.process.wait()
+
+
+s.main("session", [waits_for_a_display, follows_switches_of_the_user, knows_displays_of_logind_and_systemd,
+                   refuses_displays_of_others, interface_is_as_described, refusals_are_told, notifications, ends_when_told])
