@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "uinput.h"
 
+#include "pace.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -16,6 +18,11 @@
 struct Uinput {
     char *path;
     int absolute, relative;
+    gboolean recorder;
+    Pace pace;
+    guint timer; /* while something waits */
+    void (*caught_up)(gpointer user);
+    gpointer user;
 };
 
 static gboolean enable(int fd, unsigned long request, const int *codes, gsize count)
@@ -117,7 +124,8 @@ static gboolean open_devices(Uinput *uinput, gboolean relative)
     if (stat(uinput->path, &status) < 0) {
         return FALSE;
     }
-    if (!S_ISCHR(status.st_mode)) {
+    uinput->recorder = !S_ISCHR(status.st_mode);
+    if (uinput->recorder) {
         uinput->absolute = open_recorder(uinput->path, status.st_mode);
         return uinput->absolute >= 0;
     }
@@ -164,6 +172,7 @@ void uinput_free(Uinput *uinput)
     if (!uinput) {
         return;
     }
+    g_clear_handle_id(&uinput->timer, g_source_remove);
     if (uinput->relative >= 0) {
         close(uinput->relative);
     }
@@ -196,14 +205,13 @@ static gboolean write_events(const Uinput *uinput, int fd, const struct input_ev
     return TRUE;
 }
 
-gboolean uinput_write(Uinput *uinput, const PointerStep *steps, gsize count, GError **error)
+/* One write for each run of events of one device, which always ends with a report. */
+static gboolean write_steps(const Uinput *uinput, const PointerStep *steps, gsize count, GError **error)
 {
     struct input_event events[POINTER_STEPS_MAX];
 
     g_assert(count <= G_N_ELEMENTS(events));
     memset(events, 0, sizeof(events));
-
-    /* One write for each run of events of one device, which always ends with a report. */
     for (gsize start = 0, i = 0; i < count; i++) {
         events[i].type = steps[i].type;
         events[i].code = steps[i].code;
@@ -218,4 +226,69 @@ gboolean uinput_write(Uinput *uinput, const PointerStep *steps, gsize count, GEr
         }
     }
     return TRUE;
+}
+
+static gboolean timer_fired(gpointer user);
+
+/* Write what may go now and see to the rest. */
+static gboolean write_due(Uinput *uinput, GError **error)
+{
+    PointerStep steps[POINTER_STEPS_MAX];
+    gint64 now = g_get_monotonic_time();
+    gsize count;
+
+    while ((count = pace_take(&uinput->pace, now, false, steps)) > 0) {
+        if (!write_steps(uinput, steps, count, error)) {
+            return FALSE;
+        }
+    }
+    if (uinput_behind(uinput) && uinput->timer == 0) {
+        uinput->timer = g_timeout_add(PACE_INTERVAL_US / 1000, timer_fired, uinput);
+    }
+    return TRUE;
+}
+
+static gboolean timer_fired(gpointer user)
+{
+    Uinput *uinput = user;
+    g_autoptr(GError) error = NULL;
+
+    if (!write_due(uinput, &error)) {
+        g_warning("%s", error->message); /* the owner sees it with the next write */
+    } else if (uinput_behind(uinput)) {
+        return G_SOURCE_CONTINUE;
+    }
+    uinput->timer = 0;
+    if (uinput->caught_up) {
+        uinput->caught_up(uinput->user);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+gboolean uinput_write(Uinput *uinput, const PointerStep *steps, gsize count, GError **error)
+{
+    PointerStep oldest[POINTER_STEPS_MAX];
+
+    if (uinput->recorder) {
+        return write_steps(uinput, steps, count, error);
+    }
+    while (!pace_put(&uinput->pace, steps, count)) {
+        gsize size = pace_take(&uinput->pace, g_get_monotonic_time(), true, oldest);
+
+        if (!write_steps(uinput, oldest, size, error)) {
+            return FALSE;
+        }
+    }
+    return write_due(uinput, error);
+}
+
+gboolean uinput_behind(const Uinput *uinput)
+{
+    return !pace_empty(&uinput->pace);
+}
+
+void uinput_on_caught_up(Uinput *uinput, void (*caught_up)(gpointer user), gpointer user)
+{
+    uinput->caught_up = caught_up;
+    uinput->user = user;
 }

@@ -24,8 +24,17 @@ Uinput *uinput_new(const char *path, gboolean relative, GError **error);
 /* Destroys the devices: the kernel releases what was pressed. NULL is fine. */
 void uinput_free(Uinput *uinput);
 
-/* Write the events of one call of the engine. False if the device is gone; the caller then gives up the pointer. */
+/*
+ * Write the events of one call of the engine. False if the device is gone; the caller then gives up the pointer.
+ *
+ * Edges in a burst are written at the pace of pace.h from the main loop; when its queue is full the oldest go out at once.
+ * A recorder gets everything at once.
+ */
 gboolean uinput_write(Uinput *uinput, const PointerStep *steps, gsize count, GError **error);
+
+/* True while something waits for its time. `caught_up`, if set, is called from the main loop whenever that ends. */
+gboolean uinput_behind(const Uinput *uinput);
+void uinput_on_caught_up(Uinput *uinput, void (*caught_up)(gpointer user), gpointer user);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Uinput, uinput_free)
 

@@ -2,8 +2,8 @@
 /*
  * spice-pvmouse - moves the guest's pointer by what arrives on its dedicated virtio-serial port.
  *
- * What can wake it: the port, the layout socket and its few connections, and for at most a second a timer after the host
- * got out of step. Everything is open before the sandbox closes, so a port that goes away ends the program; the unit starts
+ * What can wake it: the port, the layout socket and its few connections; a timer for at most a second after the host got out
+ * of step; and the pace of uinput.h while a burst of edges waits. Everything is open before the sandbox closes, so a port that goes away ends the program; the unit starts
  * it again when the port is back.
  */
 #include "layoutsock.h"
@@ -104,7 +104,7 @@ static gsize fill(guint8 *buffer, gsize size, gpointer user)
 
     (void)size; /* PORT_FILL_MIN is more than SESSION_OUTPUT_MAX */
 
-    gsize written = session_output(&daemon->session, now, buffer);
+    gsize written = session_output(&daemon->session, now, !uinput_behind(daemon->uinput), buffer);
 
     deadline = session_deadline(&daemon->session);
     if (deadline >= 0 && daemon->timer == 0) {
@@ -120,6 +120,11 @@ static void drained(gpointer user)
 
     write_steps(daemon, steps, pointer_flush(&daemon->pointer, steps));
     port_kick(daemon->port);
+}
+
+static void caught_up(gpointer user)
+{
+    port_kick(((Daemon *)user)->port); /* for the credit */
 }
 
 static void connected(gboolean is_connected, gpointer user)
@@ -168,6 +173,7 @@ static gboolean open_all(Daemon *daemon, const char *port, const char *uinput, c
     if (!daemon->uinput) {
         return FALSE;
     }
+    uinput_on_caught_up(daemon->uinput, caught_up, daemon);
     daemon->port = port_open(port, &events, daemon, error);
     if (!daemon->port) {
         return FALSE;

@@ -39,14 +39,24 @@ static SessionResult refuse(Session *session, SessionEvent *ret_event, const cha
     return SESSION_REFUSED;
 }
 
-/* Look for the answer to our HELLO, at every byte. */
-static SessionResult next_waiting(Session *session, BytesReader *in, SessionEvent *ret_event)
+/*
+ * Look for the answer to our HELLO, at every byte. A host that still invites us a second after it was sent has not got it:
+ * the one that had is gone, and the kernel did not show that between two reads.
+ */
+static SessionResult next_waiting(Session *session, BytesReader *in, int64_t now, SessionEvent *ret_event)
 {
     while (pvmouse_read_hello(&session->reader, in)) {
         PvmouseFrame hello;
 
-        if (pvmouse_decode(session->reader.bytes, &hello) != PVMOUSE_OK || hello.sequence != session->nonce ||
-            session->hello_due) {
+        if (pvmouse_decode(session->reader.bytes, &hello) != PVMOUSE_OK || session->hello_due) {
+            continue;
+        }
+        if (hello.sequence == 0 && now - session->hello_at >= SESSION_RESTART_US) {
+            start_over(session, now);
+            ret_event->why = NULL;
+            return SESSION_RESTART;
+        }
+        if (hello.sequence != session->nonce) {
             continue;
         }
         if (hello.version > PVMOUSE_VERSION) {
@@ -170,14 +180,14 @@ SessionResult session_next(Session *session, BytesReader *in, int64_t now, Sessi
         in->left = 0;
         return SESSION_MORE;
     case SESSION_WAITING:
-        return next_waiting(session, in, ret_event);
+        return next_waiting(session, in, now, ret_event);
     case SESSION_OPENED:
         return next_open(session, in, now, ret_event);
     }
     return SESSION_MORE;
 }
 
-size_t session_output(Session *session, int64_t now, uint8_t ret_data[SESSION_OUTPUT_MAX])
+size_t session_output(Session *session, int64_t now, bool applied, uint8_t ret_data[SESSION_OUTPUT_MAX])
 {
     PvmouseFrame frame;
 
@@ -188,8 +198,9 @@ size_t session_output(Session *session, int64_t now, uint8_t ret_data[SESSION_OU
                                 .features = OUR_FEATURES,
                                 .credit = LIMIT_PVMOUSE_CREDIT };
         session->hello_due = false;
+        session->hello_at = now;
         session->credit = LIMIT_PVMOUSE_CREDIT;
-    } else if (session->state == SESSION_OPENED && session->credit <= LIMIT_PVMOUSE_CREDIT / 2) {
+    } else if (session->state == SESSION_OPENED && applied && session->credit <= LIMIT_PVMOUSE_CREDIT / 2) {
         frame = (PvmouseFrame){ .type = PVMOUSE_CREDIT, .credit = LIMIT_PVMOUSE_CREDIT - session->credit };
         session->credit = LIMIT_PVMOUSE_CREDIT;
     } else {

@@ -38,7 +38,8 @@ typedef struct Session {
     uint32_t sequence; /* of the last input frame */
     uint32_t credit;   /* frames that the host may still send */
     bool hello_due;    /* not before `hello_at` */
-    int64_t hello_at, error_at; /* `error_at`: of the last start over for an error; 0: never */
+    int64_t hello_at;  /* else: when the last one was sent */
+    int64_t error_at;  /* of the last start over for an error; 0: never */
     uint64_t unknown, refused, gaps;
 } Session;
 
@@ -55,10 +56,10 @@ void session_disconnected(Session *session);
 SessionResult session_next(Session *session, BytesReader *in, int64_t now, SessionEvent *ret_event);
 
 /*
- * Write what the host must be told now to `ret_data` and return its size, 0 for nothing: HELLO, or the credit of the
- * frames returned so far once half of all is used up. Ask after the frames have been applied.
+ * Write what the host must be told now to `ret_data` and return its size, 0 for nothing: HELLO, or, if all frames returned
+ * so far have been `applied`, their credit once half of all is used up.
  */
-size_t session_output(Session *session, int64_t now, uint8_t ret_data[SESSION_OUTPUT_MAX]);
+size_t session_output(Session *session, int64_t now, bool applied, uint8_t ret_data[SESSION_OUTPUT_MAX]);
 
 /* When session_output() must be asked though nothing arrives; -1 for never. */
 int64_t session_deadline(const Session *session);

@@ -87,7 +87,7 @@ static void check_no_output(Guest *guest)
 {
     uint8_t data[SESSION_OUTPUT_MAX];
 
-    CHECK_EQ(session_output(&guest->session, guest->now, data), 0);
+    CHECK_EQ(session_output(&guest->session, guest->now, true, data), 0);
 }
 
 static void check_hello(Guest *guest, uint32_t nonce)
@@ -95,7 +95,7 @@ static void check_hello(Guest *guest, uint32_t nonce)
     uint8_t data[SESSION_OUTPUT_MAX];
     PvmouseFrame frame = { .sequence = 0 };
 
-    CHECK_EQ(session_output(&guest->session, guest->now, data), PVMOUSE_FRAME_SIZE);
+    CHECK_EQ(session_output(&guest->session, guest->now, true, data), PVMOUSE_FRAME_SIZE);
     CHECK_EQ(pvmouse_decode(data, &frame), PVMOUSE_OK);
     CHECK_EQ(frame.type, PVMOUSE_HELLO);
     CHECK_EQ(frame.sequence, nonce);
@@ -111,7 +111,7 @@ static void check_credit(Guest *guest, uint32_t credit)
     uint8_t data[SESSION_OUTPUT_MAX];
     PvmouseFrame frame = { .sequence = 0 };
 
-    CHECK_EQ(session_output(&guest->session, guest->now, data), PVMOUSE_FRAME_SIZE);
+    CHECK_EQ(session_output(&guest->session, guest->now, true, data), PVMOUSE_FRAME_SIZE);
     CHECK_EQ(pvmouse_decode(data, &frame), PVMOUSE_OK);
     CHECK_EQ(frame.type, PVMOUSE_CREDIT);
     CHECK_EQ(frame.credit, credit);
@@ -217,7 +217,7 @@ static void test_features(void)
 static void test_credit(void)
 {
     Guest *guest = guest_open(ALL & ~PVMOUSE_FEATURE_RELATIVE);
-    uint8_t bad[PVMOUSE_FRAME_SIZE], unknown[PVMOUSE_FRAME_SIZE] = { 200 };
+    uint8_t data[SESSION_OUTPUT_MAX], bad[PVMOUSE_FRAME_SIZE], unknown[PVMOUSE_FRAME_SIZE] = { 200 };
 
     check_case("%s", "credit");
     pvmouse_encode(&(PvmouseFrame){ .type = PVMOUSE_STATE }, bad);
@@ -229,6 +229,8 @@ static void test_credit(void)
     }
     CHECK_EQ(guest->session.unknown, 127);
     feed_bytes(guest, bad, sizeof(bad)); /* refused, but read */
+
+    CHECK_EQ(session_output(&guest->session, guest->now, false, data), 0); /* not all applied yet */
     check_credit(guest, 128);
     for (uint32_t i = 0; i < 64; i++) {
         feed(guest, (PvmouseFrame){ .type = PVMOUSE_MOTION }); /* refused too */
@@ -280,6 +282,31 @@ static void test_invitation(void)
     check_log(guest, "1 invited");
     check_hello(guest, NONCE + 2);
     feed(guest, hello(0, 1, ALL));
+    feed(guest, hello(NONCE + 2, 1, ALL));
+    feed(guest, state(1));
+    check_log(guest, "open 1");
+    guest_free(guest);
+}
+
+/* The host that got our HELLO is gone, and we have not noticed: its successor invites us. */
+static void test_lost_hello(void)
+{
+    Guest *guest = guest_new(NONCE);
+
+    check_case("%s", "lost HELLO");
+    session_connected(&guest->session, guest->now);
+    check_hello(guest, NONCE + 1);
+    guest->now += SESSION_RESTART_US - 1;
+    feed(guest, hello(0, 1, ALL)); /* our HELLO may still be on the way */
+    check_log(guest, "");
+    guest->now += 1;
+    feed(guest, state(1));
+    feed(guest, hello(0, 1, ALL));
+    feed(guest, hello(0, 1, ALL));
+    check_log(guest, "invited");
+    check_hello(guest, NONCE + 2);
+    feed(guest, hello(0, 1, ALL));
+    check_log(guest, "");
     feed(guest, hello(NONCE + 2, 1, ALL));
     feed(guest, state(1));
     check_log(guest, "open 1");
@@ -398,7 +425,7 @@ static void test_cuts(void)
         check_case("pieces of %zu", step);
         session_connected(&guest->session, guest->now);
         for (size_t at = 0; at < sizeof(bytes); at += step) {
-            session_output(&guest->session, guest->now, output);
+            session_output(&guest->session, guest->now, true, output);
             feed_bytes(guest, bytes + at, MIN(step, sizeof(bytes) - at));
         }
         if (step <= PVMOUSE_FRAME_SIZE) { /* with larger ones the second HELLO is not sent before its answer is read */
@@ -419,6 +446,7 @@ int main(void)
     test_credit();
     test_gaps();
     test_invitation();
+    test_lost_hello();
     test_errors();
     test_shifted();
     test_disconnection();
