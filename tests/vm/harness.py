@@ -265,7 +265,7 @@ class Runner:
         try:
             self.machine.save(directory)
             with open(os.path.join(directory, "journal.log")) as file:
-                tail = file.read().split("\n")[-15:]
+                tail = [line for line in file.read().split("\n") if " session[" not in line][-15:]  # not Xorg's chatter
             return "journal (all logs in %s):\n%s" % (os.path.relpath(directory, TOP), "\n".join(tail))
         except Exception as error:
             return "no logs: %s" % error
