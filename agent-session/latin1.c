@@ -8,6 +8,8 @@ static gboolean continues(guint8 byte)
 
 void latin1_from_utf8(GByteArray *text)
 {
+    if (text->len == 0)
+        return; /* there may be no memory at all */
     const guint8 *from = text->data, *end = text->data + text->len;
     guint8 *to = text->data;
     while (from < end) {
