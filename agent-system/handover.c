@@ -53,12 +53,14 @@ static gboolean connect_to(Handover *handover)
     return FALSE;
 }
 
+/* Layouts are rare: a connection that is full has a reader that is stuck, and the next one may not be. */
 static void tell(Handover *handover)
 {
-    if (!handover->known || (handover->fd < 0 && !connect_to(handover)))
-        return;
-    /* Layouts are rare: one that finds the queue full has a reader that is stuck, which then starts over. */
-    if (send(handover->fd, handover->layout, sizeof(handover->layout), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    for (guint attempts = 2; handover->known && attempts > 0; attempts--) {
+        if (handover->fd < 0 && !connect_to(handover))
+            return;
+        if (send(handover->fd, handover->layout, sizeof(handover->layout), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+            return;
         g_debug("%s: %s", handover->path, g_strerror(errno));
         disconnect(handover);
     }
