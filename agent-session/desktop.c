@@ -19,9 +19,9 @@
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 #define SOCKET_DIR "/tmp/.X11-unix"
 #define CALL_TIMEOUT_MS 10000
-/* After an event: 0.2, 0.4, … 12.8 seconds, then silence until the next event. */
+/* After an event: 0.2, 0.4, … 6.4 seconds, then silence until the next event. */
 #define RETRY_FIRST_MS 200u
-#define RETRY_LAST_MS 12800u
+#define RETRY_LAST_MS 6400u
 #define HINTS_MAX 16u
 
 /* Somebody's word on where a display is. */
@@ -91,13 +91,12 @@ static const Session *find_session(const Desktop *desktop, const char *id)
 /* ":0" and ":0.0" are one display. NULL for one that is not local. */
 static char *plain_display(const char *display)
 {
-    if (display == NULL)
-        return NULL;
-    if (g_str_has_prefix(display, "unix:"))
+    if (display != NULL && g_str_has_prefix(display, "unix:"))
         display += strlen("unix");
-    const char *digits = display + 1;
-    gsize length = strspn(digits, "0123456789");
-    if (display[0] != ':' || length == 0 || length > 5)
+    if (display == NULL || display[0] != ':')
+        return NULL;
+    gsize length = strspn(display + 1, "0123456789");
+    if (length == 0 || length > 5)
         return NULL;
     return g_strndup(display, length + 1);
 }

@@ -146,17 +146,23 @@ def answers_stay_bounded():
                 time.sleep(0.01)
         assert sent < 64 << 20, "it reads without end"
         grown = int(daemon.stat("VmRSS")) - before
-        assert grown < 2048, "%d KiB more" % grown
+        assert grown < 2048 or "asan" in s.BUILD, "%d KiB more" % grown
 
 
 def idle():
     with Case() as (agent, daemon):
         agent.client()
         s.settle(15)  # what is bounded after the start has ended by then
-        before = daemon.wakeups()
-        s.settle(5)
-        woken = daemon.wakeups() - before
-        assert woken == 0, "%d wake-ups" % woken
+
+        def woken():
+            before = daemon.wakeups()
+            s.settle(4)
+            return daemon.wakeups() - before
+        # A busy machine may add a wait of its own, so any quiet window will do.
+        counts = []
+        while not counts or (counts[-1] and len(counts) < 5):
+            counts.append(woken())
+        assert counts[-1] == 0, "wake-ups: %s" % counts
         size = int(daemon.stat("VmRSS"))
         if "asan" not in s.BUILD:
             assert size <= 12 << 10, "%d KiB" % size
