@@ -218,11 +218,12 @@ static VdagentMessage nothing(uint8_t selection)
     };
 }
 
+/* In the middle of the session's clipboard data their lane is taken; a message of another lane waits for their end. */
 static void answer_host_with_nothing(Relay *relay, uint8_t selection)
 {
     VdagentMessage message = nothing(selection);
 
-    put_host(relay, LANE_CONTROL, &message);
+    put_host(relay, relay->up.bulk == BULK_CLIPBOARD ? LANE_OWN : LANE_CONTROL, &message);
 }
 
 /* ---- to the session ---- */
@@ -317,6 +318,7 @@ static void forget_session(Relay *relay, int64_t now)
     if (relay->up.bulk == BULK_CLIPBOARD) {
         /* Clipboard data that the wire has seen the head of cannot be taken back. */
         promise_broken = !mux_drop(&relay->mux, LANE_CONTROL);
+        relay->up.bulk = BULK_DROP;
         if (!promise_broken)
             answer_host_with_nothing(relay, relay->up.selection);
     }
@@ -337,7 +339,7 @@ static void forget_session(Relay *relay, int64_t now)
     relay->state.session = ROUTER_NO_SESSION;
     relay->session_known = false;
     relay->session_caps = (Caps){ { 0 } };
-    relay->down.bulk = relay->up.bulk = BULK_DROP;
+    relay->down.bulk = BULK_DROP;
     relay->held = 0;
     for (size_t i = 0; i < ROUTER_SOCKETS; i++) {
         queue_clear(&relay->channel[i].out);

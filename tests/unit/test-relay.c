@@ -548,6 +548,46 @@ static void test_stalled_transfer(void)
     world_free(world);
 }
 
+/* What the daemon itself says must not get into the session's data. */
+static void test_own_answers_in_data(void)
+{
+    static const uint8_t rest[2000];
+    World *world = acquainted();
+
+    check_case("an answer in the middle of data");
+    tell(world, ROUTER_SOCKET_CONTROL, &grab0, 0);
+    say(world, VDP_CLIENT_PORT, &ask, 0);
+    forget(world);
+    tell(world, ROUTER_SOCKET_CONTROL, &(VdagentMessage){ .type = VD_AGENT_CLIPBOARD,
+                                                           .clipboard = { 0, VD_AGENT_CLIPBOARD_UTF8_TEXT, 5000 } }, 3000);
+    take_host(world);
+    say(world, VDP_CLIENT_PORT, &(VdagentMessage){ .type = VD_AGENT_CLIPBOARD_REQUEST, .request = { 1, 1 } }, 0);
+    say(world, VDP_CLIENT_PORT, &(VdagentMessage){ .type = VD_AGENT_FILE_XFER_STATUS, .file_status = { .id = 1 } }, 0);
+    from_session(world, ROUTER_SOCKET_CONTROL, rest, sizeof(rest));
+    take_host(world);
+    CHECK_STR(world->host.text, "clipboard(text,5000) clipboard(none,0) ");
+    CHECK_EQ(world->host.bulk, 5000);
+    world_free(world);
+
+    check_case("a message in the middle of a paste");
+    world = acquainted();
+    say(world, VDP_CLIENT_PORT, &grab0, 0);
+    tell(world, ROUTER_SOCKET_CONTROL, &ask, 0);
+    forget(world);
+    say(world, VDP_CLIENT_PORT, &(VdagentMessage){ .type = VD_AGENT_CLIPBOARD,
+                                                    .clipboard = { 0, VD_AGENT_CLIPBOARD_UTF8_TEXT, 20 } }, 0);
+    take_session(world);
+    say(world, VDP_SERVER_PORT, &(VdagentMessage){ .type = VD_AGENT_GRAPHICS_DEVICE_INFO }, 0);
+    tell(world, ROUTER_SOCKET_CONTROL, &(VdagentMessage){ .type = VD_AGENT_CLIPBOARD_REQUEST, .request = { 1, 1 } }, 0);
+    take_session(world);
+    CHECK_STR(world->control.text, "clipboard(text,20) ");
+    from_host(world, (const uint8_t[]){ 1, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, 28);
+    take_session(world);
+    CHECK_STR(world->control.text, "clipboard(text,20) graphics-device-info clipboard(none,0) ");
+    CHECK_EQ(world->control.bulk, 20);
+    world_free(world);
+}
+
 static void test_silent_session(void)
 {
     World *world = acquainted();
@@ -625,6 +665,7 @@ int main(void)
     test_announcing();
     test_stalled_paste();
     test_stalled_transfer();
+    test_own_answers_in_data();
     test_silent_session();
     test_host_that_does_not_read();
     test_bits();
