@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "displays-x11.h"
 
+#include "device.h"
 #include "log.h"
 #include "plan.h"
 
@@ -412,20 +413,24 @@ static gboolean apply(DisplaysX11 *self, const Outputs *screen, const Plan *plan
     return done;
 }
 
-static PlanLimits limits(DisplaysX11 *self)
+static PlanLimits limits(DisplaysX11 *self, const Outputs *screen)
 {
     int min_w = 1, min_h = 1, max_w = 1, max_h = 1;
     XRRGetScreenSizeRange(x11_display(self->x11), x11_root(self->x11), &min_w, &min_h, &max_w, &max_h);
-    return (PlanLimits){ .min_w = min_w, .min_h = min_h, .max_w = max_w, .max_h = max_h, .step = 1 };
+    PlanLimits bounds = { .min_w = min_w, .min_h = min_h, .max_w = max_w, .max_h = max_h, .step = 1 };
+    for (gsize i = 0; i < screen->count; i++)
+        bounds.step = MAX(bounds.step, device_width_step(screen->output[i].name));
+    return bounds;
 }
 
 void displays_x11_apply(DisplaysX11 *self, const VdagentMonitors *monitors)
 {
-    PlanLimits bounds = limits(self);
-    for (;; bounds.step = COARSE_STEP) {
+    for (guint step = 1;; step = COARSE_STEP) {
         g_auto(Outputs) screen = { 0 };
         if (!outputs_read(self, &screen))
             return;
+        PlanLimits bounds = limits(self, &screen);
+        bounds.step = MAX(bounds.step, step);
         Plan plan;
         unsigned adjusted;
         PlanResult result = plan_client(&bounds, screen.count, monitors, &plan, &adjusted);
@@ -485,7 +490,7 @@ static gboolean on_follow(gpointer user)
     g_auto(Outputs) screen = { 0 };
     if (!outputs_read(self, &screen) || !look(self, &screen) || !self->policy.follow)
         return G_SOURCE_REMOVE;
-    PlanLimits bounds = limits(self);
+    PlanLimits bounds = limits(self, &screen);
     Plan plan;
     if (plan_follow(&bounds, screen.count, screen.plan, &plan) != PLAN_OK || plan_is_current(&plan, screen.plan))
         return G_SOURCE_REMOVE;
