@@ -8,7 +8,8 @@ import time
 
 import vm
 from harness import *
-from test_pointer import edge_points, screen_size, settle
+from test_pointer import TWO_HEADS, edge_points, screen_size, settle, two_heads
+from test_robust import switches
 
 HELLO, STATE, MOTION, RELEASE, CREDIT = range(1, 6)
 MAGIC = 0x45535650
@@ -239,3 +240,62 @@ def test_pvmouse_survives_sigkill(m):
     host.keys(0)
     wait_for(lambda: counts()["release"].get("272"), 5, lambda: "no click: %s" % counts())
     host.close()
+
+
+@machine(**PORT)
+@ours_only
+def test_pvmouse_unplugged_and_back(m):
+    """The daemon ends with its port and comes with it."""
+    host = open_port(m)
+    m.vm.qmp.command("device_del", id="pvmouseport")
+    m.guest.until("[ $(systemctl is-active spice-pvmouse.service) = inactive ] && ! pgrep -x spice-pvmouse", 15)
+    host.close()
+    m.vm.qmp.command("device_add", driver="virtserialport", chardev="pvmouse", name="org.spice-space.pvmouse.0",
+                     id="pvmouseport")
+    host = open_port(m)
+    counts = m.evdev()
+    host.keys(1)
+    host.keys(0)
+    wait_for(lambda: counts()["release"].get("272"), 5, lambda: "no click: %s" % counts())
+    host.close()
+
+
+@machine(**PORT)
+@ours_only
+def test_pvmouse_idle_without_wakeups(m):
+    host = open_port(m)
+    for step in range(10):
+        host.state(step, step)
+    daemon = m.pid("spice-pvmouse")
+    time.sleep(1)
+    before = switches(m, daemon)
+    time.sleep(5)
+    woken = switches(m, daemon) - before
+    host.close()
+    time.sleep(1)
+    before = switches(m, daemon)
+    time.sleep(5)
+    alone = switches(m, daemon) - before
+    if woken or alone:
+        raise Failure("%d wake-ups with a quiet host, %d without a host" % (woken, alone))
+
+
+@machine(**TWO_HEADS, pvmouse=True)
+@ours_only
+def test_pvmouse_two_heads(m):
+    """The session's layout reaches the daemon through the system daemon."""
+    places = two_heads(m, "--right-of {first}")
+    host = open_port(m)
+    pointer = m.pointer()
+
+    def miss(display, x, y):
+        host.state(wire(x, 1024), wire(y, 768), display=display)
+        wanted = (places[display][0] + x, places[display][1] + y)
+        seen = pointer.arrives(*wanted, 1)
+        return None if seen == wanted else "display %d %d,%d: X has %d,%d" % (display, x, y, *seen)
+
+    wait_for(lambda: not miss(1, 512, 384), 10, "the layout")
+    wrong = [text for display in (0, 1) for x, y in edge_points(1024, 768) for text in [miss(display, x, y)] if text]
+    host.close()
+    if wrong:
+        raise Failure("\n".join(wrong))
