@@ -4,14 +4,12 @@
  *
  *   port → demux → pointer → uinput                     session's sockets → link → relay → port
  *                ↘ relay → link → session's sockets     seat, sessions (D-Bus) → who may have a link
- *   drm, sessions → outputs → layout → pointer, demux, spice-pvmouse
+ *   sessions, devices of the host → mapping → pointer, demux, and spice-pvmouse
  */
 #include "config.h"
-#include "drm.h"
-#include "handover.h"
 #include "link.h"
 #include "log.h"
-#include "outputs.h"
+#include "mapping.h"
 #include "pointer.h"
 #include "port.h"
 #include "relay.h"
@@ -29,9 +27,6 @@
 #define PORT_PATH "/dev/virtio-ports/com.redhat.spice.0"
 #define UINPUT_PATH "/dev/uinput"
 #define SYSFS_PATH "/sys"
-
-/* Modes change without a word when an X server starts: while the pointer is used without a session, ask now and then. */
-#define REFRESH_US (2 * G_USEC_PER_SEC)
 
 typedef struct App {
     GMainLoop *loop;
@@ -61,16 +56,7 @@ typedef struct App {
     Sessions *sessions;
     gboolean clipboard, files;
 
-    Drm *drm;
-    gint64 refreshed;
-    Handover *handover;
-    Outputs outputs;
-    VdagentDevices devices;
-    OutputsEntry entry[LIMIT_DISPLAYS + 1]; /* of the session, else of the kernel */
-    gsize entries;
-    gboolean entries_of_session;
-    DrmOutput drm_output[LIMIT_DISPLAYS];
-    gsize drm_outputs;
+    Mapping *mapping;
     Layout layout;
 
     LogPeer host_log;
@@ -123,77 +109,31 @@ static void release_buttons(App *app)
 
 /* ---- displays ---- */
 
-static void use_layout(App *app)
-{
-    Layout layout;
-
-    if (!outputs_layout(&app->outputs, app->entry, app->entries, &layout) || layout_equal(&layout, &app->layout) ||
-        !layout_known(&layout))
-        return;
-    app->layout = layout;
-    for (guint i = 0; i < LIMIT_DISPLAYS; i++)
-        demux_set_size(&app->demux, i, layout.display[i].mode_w, layout.display[i].mode_h);
-    pointer_set_layout(&app->pointer, &layout);
-    handover_set(app->handover, &layout);
-    changed(app, "Displays");
-    open_port(app);
-}
-
-/* Where the kernel's outputs lie is known to nobody without a session: most place them side by side. */
-static void use_drm(App *app)
-{
-    guint32 x = 0;
-
-    if (app->entries_of_session || app->drm_outputs == 0)
-        return;
-    for (gsize i = 0; i < app->drm_outputs; i++) {
-        const DrmOutput *output = &app->drm_output[i];
-        OutputsEntry *entry = &app->entry[i];
-
-        g_strlcpy(entry->connector, output->connector, sizeof(entry->connector));
-        entry->place = (LayoutDisplay){
-            .mode_w = output->w, .mode_h = output->h, .x = (gint32)x, .w = output->w, .h = output->h,
-        };
-        x += output->w;
-    }
-    app->entries = app->drm_outputs;
-    use_layout(app);
-}
-
-static void on_drm(const DrmOutput *outputs, gsize count, gpointer user)
+static void on_mapping(const Layout *layout, gpointer user)
 {
     App *app = user;
 
-    memcpy(app->drm_output, outputs, count * sizeof(*outputs));
-    app->drm_outputs = count;
-    outputs_find(app->sysfs, &app->devices, &app->outputs);
-    use_drm(app);
+    app->layout = *layout;
+    for (guint i = 0; i < LIMIT_DISPLAYS; i++)
+        demux_set_size(&app->demux, i, layout->display[i].mode_w, layout->display[i].mode_h);
+    pointer_set_layout(&app->pointer, layout);
+    changed(app, "Displays");
+    open_port(app);
 }
 
 static gboolean on_layout(const OutputsEntry *entries, gsize count, gpointer user)
 {
     App *app = user;
-    Layout layout;
 
-    outputs_find(app->sysfs, &app->devices, &app->outputs);
-    if (!outputs_layout(&app->outputs, entries, count, &layout))
-        return FALSE;
-    if (!layout_known(&layout))
-        return TRUE; /* a desktop between two states */
-    memcpy(app->entry, entries, count * sizeof(*entries));
-    app->entries = count;
-    app->entries_of_session = TRUE;
-    use_layout(app);
-    return TRUE;
+    return mapping_session(app->mapping, entries, count);
 }
 
 static void on_devices(const VdagentDevices *devices, void *user)
 {
     App *app = user;
 
-    app->devices = *devices;
-    outputs_find(app->sysfs, &app->devices, &app->outputs);
-    use_layout(app);
+    mapping_devices(app->mapping, devices);
+    changed(app, "Displays"); /* their connectors */
 }
 
 /* ---- port ---- */
@@ -203,10 +143,7 @@ static void on_pointer(App *app, const PvmouseFrame *frame)
     PointerStep steps[POINTER_STEPS_MAX];
 
     write_steps(app, steps, pointer_feed(&app->pointer, frame, steps));
-    if (!app->entries_of_session && app->drm && g_get_monotonic_time() - app->refreshed > REFRESH_US) {
-        app->refreshed = g_get_monotonic_time();
-        drm_refresh(app->drm);
-    }
+    mapping_used(app->mapping);
 }
 
 static void reopen_port(App *app)
@@ -483,10 +420,7 @@ static void on_seat(const SeatSession *session, gpointer user)
     if (!session || !g_str_equal(session->id, before)) {
         end_link(app, "another session is active");
         release_buttons(app);
-        app->entries_of_session = FALSE;
-        use_drm(app);
-        if (app->drm)
-            drm_refresh(app->drm);
+        mapping_forget_session(app->mapping);
     }
     sessions_set_active(app->sessions, session);
     if (session && !g_str_equal(session->id, before))
@@ -504,7 +438,7 @@ static GVariant *displays(const App *app)
         const LayoutDisplay *display = &app->layout.display[i];
 
         if (display->mode_w > 0)
-            g_variant_builder_add(&builder, "(usuu)", i, app->outputs.connector[i], display->mode_w, display->mode_h);
+            g_variant_builder_add(&builder, "(usuu)", i, mapping_connector(app->mapping, i), display->mode_w, display->mode_h);
     }
     return g_variant_builder_end(&builder);
 }
@@ -666,16 +600,14 @@ static gboolean start(App *app, const char *config_dir, const char *uinput_path,
     demux_init(&app->demux);
     pointer_init(&app->pointer);
 
-    app->drm = drm_new(on_drm, app, error);
-    if (!app->drm)
+    app->mapping = mapping_new(app->sysfs, on_mapping, app, error);
+    if (!app->mapping)
         return FALSE;
     if (app->pointer_wanted)
         open_pointer(app, uinput_path);
     if (!sandbox_enter(SANDBOX_SYSTEM, NULL, error))
         return FALSE;
 
-    app->handover = handover_new(LAYOUT_SOCKET);
-    outputs_find(app->sysfs, NULL, &app->outputs);
     relay_pointer(app->relay, app->uinput != NULL, now_ms());
     g_unix_signal_add(SIGTERM, on_signal, app);
     g_unix_signal_add(SIGINT, on_signal, app);
@@ -691,8 +623,7 @@ static void stop(App *app)
     g_clear_pointer(&app->seat, seat_free);
     g_clear_pointer(&app->sessions, sessions_free);
     g_clear_object(&app->bus);
-    handover_free(app->handover);
-    drm_free(app->drm);
+    mapping_free(app->mapping);
     uinput_free(app->uinput);
     relay_free(app->relay);
     g_free(app->pointer_error);

@@ -55,8 +55,8 @@
 #define LIMIT_READ 16384u
 
 /*
- * Bytes waiting for one session socket. When full, reading from the virtio port pauses; after LIMIT_STALL_MS without
- * progress the socket's connection ends.
+ * Bytes waiting for one session socket. When the next piece of input might not fit, reading from the virtio port pauses,
+ * for at most LIMIT_STALL_MS: then what waits is given up.
  */
 #define LIMIT_SESSION_QUEUE 65536u
 
@@ -66,7 +66,7 @@
 /* A reader that takes nothing for this long while data wait for it is stuck: its paste or transfer ends. */
 #define LIMIT_STALL_MS 1000
 
-/* Button edges and wheel turns waiting in the pointer engine between two writes to the kernel; see pointer.h. */
+/* Button edges and wheel turns waiting for their time on the way to the kernel; see pace.h. When full, the oldest go at once. */
 #define LIMIT_POINTER_EDGES 1024u
 
 /* Frames that a pvmouse receiver lets the sender have under way. */
