@@ -1,95 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "relay.h"
+#include "relay-private.h"
 
 #include <gio/gio.h>
-#include <string.h>
-
-/*
- * Lanes of the multiplexer. Announcements and file statuses go first: a capability is announced before it is used. What
- * the session's control socket sends, and what is said in its place when it is gone, keeps its order in the other one.
- */
-enum {
-    LANE_OWN,
-    LANE_CONTROL,
-    LANES
-};
-
-#define MESSAGE_MAX (MESSAGE_HEADER_SIZE + LIMIT_MESSAGE)
-
-/*
- * A queue fuller than this stops the port: one more piece of its input, of LIMIT_READ bytes, always fits, with LIMIT_READ
- * of file data that were held back and some messages of our own.
- */
-#define QUEUE_HIGH (LIMIT_SESSION_QUEUE - 2 * LIMIT_READ - MESSAGE_MAX)
-
-/* Kept free in a lane for our own messages while the session's are taken: a message collected before, and answers. */
-#define LANE_RESERVE (MESSAGE_MAX + 2048u)
-
-/* Small messages for the session that wait for the end of clipboard data. */
-#define HELD_MAX 16384u
-
-/* What becomes of the data of a bulk message under way. */
-typedef enum Bulk {
-    BULK_DROP,
-    BULK_CLIPBOARD,
-    BULK_FILE
-} Bulk;
-
-typedef struct Channel {
-    Stream in;
-    Queue out;
-    int64_t asked; /* when the client was announced; -1: answered, or nothing to answer */
-} Channel;
-
-struct Relay {
-    RelayPolicy policy;
-    RelayEvents events;
-    void *user;
-    uint64_t counters[RELAY_COUNTERS];
-    LogPeer log_host, log_session, log_client;
-
-    bool host, pointer;
-    Mux mux;
-    bool heard;            /* the host has announced since it was connected */
-    bool announced;        /* and we have */
-    bool answer_due;
-    Caps announced_caps;
-    int64_t announce_by;   /* whatever else is missing */
-
-    bool client;
-    Caps client_caps, agreed;
-    int32_t max_clipboard; /* of the client, -1 for none */
-    bool max_known, monitors_known, devices_known;
-    VdagentMonitors monitors;
-    VdagentDevices devices;
-
-    RouterState state;
-    Channel channel[ROUTER_SOCKETS];
-    bool session_known;    /* session_caps are what it announced */
-    Caps session_caps;
-    Grabs grabs;
-    Transfers transfers;
-
-    struct {
-        Bulk bulk;
-        uint32_t id;       /* BULK_FILE */
-        bool framed;       /* a part of this message has been handed on */
-        size_t staged;
-        uint8_t stage[LIMIT_READ];
-    } down;                /* host → session */
-    struct {
-        Bulk bulk;
-        uint8_t selection;
-        int64_t progress;  /* when data came last; INT64_MAX while we do not read */
-    } up;                  /* session → host */
-    size_t held;
-    uint8_t hold[HELD_MAX];
-
-    int64_t full_since;    /* the port is not read; -1 while it is */
-    bool host_stuck;       /* the host does not take what waits in LANE_OWN: the port is not stopped for it again */
-};
-
-static void session_ends(Relay *relay, const char *why, int64_t now);
 static void port_fails(Relay *relay, const char *why, int64_t now);
 
 const char *relay_counter_name(RelayCounter counter)
@@ -134,144 +46,7 @@ const uint64_t *relay_counters(const Relay *relay)
     return relay->counters;
 }
 
-/* ---- to the host ---- */
-
-static void put_host(Relay *relay, size_t lane, const VdagentMessage *message)
-{
-    uint8_t bytes[MESSAGE_MAX];
-    BytesWriter out = bytes_writer(bytes, sizeof(bytes));
-    VdagentResult result = vdagent_encode(&relay->agreed, message, &out);
-
-    if (result != VDAGENT_OK) {
-        /* As a grab of PRIMARY for a client that knows CLIPBOARD only. */
-        relay->counters[RELAY_DROPPED]++;
-    } else if (!mux_put(&relay->mux, lane, bytes, out.used)) {
-        relay->counters[RELAY_DROPPED]++;
-        log_peer(&relay->log_host, "takes nothing; %s for it is dropped", vdagent_name(message->type));
-    }
-}
-
-static Caps own_caps(const Relay *relay)
-{
-    Caps caps = router_session_caps(&relay->state, &relay->session_caps);
-
-    if (relay->pointer) {
-        caps_add(&caps, VD_AGENT_CAP_MOUSE_STATE);
-        caps_add(&caps, VD_AGENT_CAP_GRAPHICS_DEVICE_INFO);
-    }
-    return caps_union(&caps, vdagent_layout_caps());
-}
-
-/* What the session can do is known, or is not going to be for now. */
-static bool session_settled(const Relay *relay)
-{
-    return relay->state.session == ROUTER_NO_SESSION || relay->session_known || !relay->client;
-}
-
-/* True while an announcement is owed that has to wait. */
-static bool announce_waits(const Relay *relay)
-{
-    return relay->host && (!relay->announced || relay->answer_due);
-}
-
-static void announce(Relay *relay, int64_t now)
-{
-    VdagentMessage message = { .type = VD_AGENT_ANNOUNCE_CAPABILITIES };
-
-    if (!relay->host)
-        return;
-    message.announce.caps = own_caps(relay);
-    message.announce.request = !relay->heard;
-    if (announce_waits(relay)) {
-        if (now < relay->announce_by && !(relay->answer_due && session_settled(relay)))
-            return;
-    } else if (caps_equal(&message.announce.caps, &relay->announced_caps)) {
-        return;
-    }
-    if (mux_room(&relay->mux, LANE_OWN) < MESSAGE_MAX)
-        return;
-    put_host(relay, LANE_OWN, &message);
-    relay->announced = true;
-    relay->answer_due = false;
-    relay->announced_caps = message.announce.caps;
-}
-
-static void put_status(Relay *relay, uint32_t id, uint32_t result, int gio_error)
-{
-    VdagentMessage message = { .type = VD_AGENT_FILE_XFER_STATUS };
-    VdagentFileStatus status = { .id = id, .result = result };
-
-    if (result == VD_AGENT_FILE_XFER_STATUS_ERROR) {
-        status.detailed = true;
-        status.error_type = VD_AGENT_FILE_XFER_STATUS_ERROR_GLIB_IO;
-        status.error_code = (uint32_t)gio_error;
-    }
-    message.file_status = transfers_status_for(&relay->client_caps, status);
-    put_host(relay, LANE_OWN, &message);
-}
-
-static VdagentMessage nothing(uint8_t selection)
-{
-    return (VdagentMessage){
-        .type = VD_AGENT_CLIPBOARD,
-        .clipboard = { .selection = selection, .type = VD_AGENT_CLIPBOARD_NONE },
-    };
-}
-
-/* In the middle of the session's clipboard data their lane is taken; a message of another lane waits for their end. */
-static void answer_host_with_nothing(Relay *relay, uint8_t selection)
-{
-    VdagentMessage message = nothing(selection);
-
-    put_host(relay, relay->up.bulk == BULK_CLIPBOARD ? LANE_OWN : LANE_CONTROL, &message);
-}
-
-/* ---- to the session ---- */
-
-static void put_session_bytes(Relay *relay, RouterSocket socket, const uint8_t *data, size_t size, int64_t now)
-{
-    if (!queue_put(&relay->channel[socket].out, data, size))
-        session_ends(relay, "it does not take what is sent", now);
-}
-
-static void put_session(Relay *relay, RouterSocket socket, const VdagentMessage *message, int64_t now)
-{
-    uint8_t bytes[MESSAGE_MAX];
-    BytesWriter out = bytes_writer(bytes, sizeof(bytes));
-    VdagentResult result;
-
-    if (relay->state.session == ROUTER_NO_SESSION)
-        return;
-    result = vdagent_encode(&relay->agreed, message, &out);
-    if (result != VDAGENT_OK) {
-        log_bug("%s for the session: %s", vdagent_name(message->type), vdagent_result_text(result));
-    } else if (socket != ROUTER_SOCKET_CONTROL || relay->down.bulk != BULK_CLIPBOARD) {
-        put_session_bytes(relay, socket, bytes, out.used, now);
-    } else if (out.used <= HELD_MAX - relay->held) {
-        memcpy(relay->hold + relay->held, bytes, out.used);
-        relay->held += out.used;
-    } else {
-        session_ends(relay, "too much to tell it in the middle of clipboard data", now);
-    }
-}
-
-static void answer_session_with_nothing(Relay *relay, uint8_t selection, int64_t now)
-{
-    VdagentMessage message = nothing(selection);
-
-    put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
-}
-
-static void cancel_in_session(Relay *relay, uint32_t id, int64_t now)
-{
-    VdagentMessage message = { .type = VD_AGENT_FILE_XFER_STATUS };
-
-    message.file_status = (VdagentFileStatus){ .id = id, .result = VD_AGENT_FILE_XFER_STATUS_CANCELLED };
-    put_session(relay, ROUTER_SOCKET_FILES, &message, now);
-}
-
-/* Make the session know the client that is there, and what it would know had it been there all the time. */
-static void introduce_client(Relay *relay, int64_t now)
+void relay_introduce_client(Relay *relay, int64_t now)
 {
     VdagentMessage announcement = { .type = VD_AGENT_ANNOUNCE_CAPABILITIES };
 
@@ -280,22 +55,22 @@ static void introduce_client(Relay *relay, int64_t now)
     for (size_t i = 0; i < ROUTER_SOCKETS && relay->state.session != ROUTER_NO_SESSION; i++) {
         relay->state.open[i] = false;
         relay->channel[i].asked = now;
-        put_session(relay, i, &announcement, now);
+        relay_put_session(relay, i, &announcement, now);
     }
     if (relay->max_known && router_from_host(&relay->state, VD_AGENT_MAX_CLIPBOARD) == ROUTER_HERE_AND_CONTROL) {
         VdagentMessage message = { .type = VD_AGENT_MAX_CLIPBOARD, .max_clipboard = { .max = relay->max_clipboard } };
 
-        put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
+        relay_put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
     }
     if (relay->devices_known) {
         VdagentMessage message = { .type = VD_AGENT_GRAPHICS_DEVICE_INFO, .devices = relay->devices };
 
-        put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
+        relay_put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
     }
     if (relay->monitors_known) {
         VdagentMessage message = { .type = VD_AGENT_MONITORS_CONFIG, .monitors = relay->monitors };
 
-        put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
+        relay_put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
     }
     if (router_from_host(&relay->state, VD_AGENT_CLIPBOARD_GRAB) != ROUTER_HERE_AND_CONTROL)
         return;
@@ -304,7 +79,7 @@ static void introduce_client(Relay *relay, int64_t now)
         VdagentMessage message = { .type = VD_AGENT_CLIPBOARD_GRAB };
 
         if (grabs_session_begin_grab(&relay->grabs, i, &message.grab))
-            put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
+            relay_put_session(relay, ROUTER_SOCKET_CONTROL, &message, now);
     }
 }
 
@@ -320,7 +95,7 @@ static void forget_session(Relay *relay, int64_t now)
         promise_broken = !mux_drop(&relay->mux, LANE_CONTROL);
         relay->up.bulk = BULK_DROP;
         if (!promise_broken)
-            answer_host_with_nothing(relay, relay->up.selection);
+            relay_answer_host_with_nothing(relay, relay->up.selection);
     }
     for (uint8_t i = 0; i < LIMIT_SELECTIONS; i++) {
         VdagentMessage release = { .type = VD_AGENT_CLIPBOARD_RELEASE, .release = { .selection = i } };
@@ -329,12 +104,12 @@ static void forget_session(Relay *relay, int64_t now)
 
         grabs_session_end(&relay->grabs, i, &owned, &requests);
         while (requests-- > 0)
-            answer_host_with_nothing(relay, i);
+            relay_answer_host_with_nothing(relay, i);
         if (owned)
-            put_host(relay, LANE_CONTROL, &release);
+            relay_put_host(relay, LANE_CONTROL, &release);
     }
     for (uint32_t id; transfers_end_any(&relay->transfers, &id);)
-        put_status(relay, id, VD_AGENT_FILE_XFER_STATUS_CANCELLED, 0);
+        relay_put_status(relay, id, VD_AGENT_FILE_XFER_STATUS_CANCELLED, 0);
 
     relay->state.session = ROUTER_NO_SESSION;
     relay->session_known = false;
@@ -350,7 +125,7 @@ static void forget_session(Relay *relay, int64_t now)
         port_fails(relay, "the session left in the middle of clipboard data", now);
 }
 
-static void session_ends(Relay *relay, const char *why, int64_t now)
+void relay_session_ends(Relay *relay, const char *why, int64_t now)
 {
     if (relay->state.session == ROUTER_NO_SESSION)
         return;
@@ -359,7 +134,7 @@ static void session_ends(Relay *relay, const char *why, int64_t now)
     relay->events.end_session(why, relay->user);
 }
 
-static void client_goes(Relay *relay, int64_t now)
+void relay_client_goes(Relay *relay, int64_t now)
 {
     VdagentMessage message = { .type = VD_AGENT_CLIENT_DISCONNECTED };
 
@@ -371,17 +146,16 @@ static void client_goes(Relay *relay, int64_t now)
     relay->max_clipboard = -1;
     relay->max_known = relay->monitors_known = false;
     mux_drop(&relay->mux, LANE_OWN);
-    if (!mux_drop(&relay->mux, LANE_CONTROL)) {
+    if (!mux_drop(&relay->mux, LANE_CONTROL))
         port_fails(relay, "the client left in the middle of clipboard data for it", now);
-    }
     relay->up.bulk = BULK_DROP;
     if (relay->down.bulk == BULK_CLIPBOARD)
-        session_ends(relay, "the client left in the middle of clipboard data for it", now);
+        relay_session_ends(relay, "the client left in the middle of clipboard data for it", now);
     relay->down.bulk = BULK_DROP;
     for (size_t i = 0; i < ROUTER_SOCKETS; i++) {
         relay->state.open[i] = false;
         relay->channel[i].asked = -1;
-        put_session(relay, i, &message, now);
+        relay_put_session(relay, i, &message, now);
     }
     relay->events.client(NULL, NULL, relay->user);
 }
@@ -392,7 +166,7 @@ static void host_goes(Relay *relay, int64_t now)
     relay->devices_known = false;
     relay->host_stuck = false;
     mux_reset(&relay->mux);
-    client_goes(relay, now);
+    relay_client_goes(relay, now);
 }
 
 static void port_fails(Relay *relay, const char *why, int64_t now)
@@ -402,365 +176,6 @@ static void port_fails(Relay *relay, const char *why, int64_t now)
     g_message("opening the port anew: %s", why);
     host_goes(relay, now);
     relay->events.reopen(why, relay->user);
-}
-
-static void client_comes(Relay *relay, const VdagentAnnounce *announcement, int64_t now)
-{
-    client_goes(relay, now);
-    if (!relay->host)
-        return;
-    relay->client = true;
-    relay->client_caps = announcement->caps;
-    relay->agreed = caps_both(&announcement->caps, vdagent_layout_caps());
-    grabs_client(&relay->grabs, caps_has(&relay->agreed, VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL));
-    relay->events.client(&relay->agreed, &relay->client_caps, relay->user);
-    introduce_client(relay, now);
-}
-
-/* ---- from the host ---- */
-
-static void host_announces(Relay *relay, const VdagentAnnounce *announcement, int64_t now)
-{
-    relay->heard = true;
-    if (announcement->request != 0 || !relay->client || !caps_equal(&announcement->caps, &relay->client_caps))
-        client_comes(relay, announcement, now);
-    if (announcement->request == 0)
-        return;
-    if (relay->announced)
-        relay->announce_by = now + RELAY_ANNOUNCE_MS;
-    relay->answer_due = true;
-}
-
-/* What the system daemon itself does with a message; false if it goes no further. */
-static bool host_here(Relay *relay, VdagentMessage *message, int64_t now)
-{
-    switch (message->type) {
-    case VD_AGENT_ANNOUNCE_CAPABILITIES:
-        host_announces(relay, &message->announce, now);
-        return false;
-    case VD_AGENT_CLIENT_DISCONNECTED:
-        client_goes(relay, now);
-        return false;
-    case VD_AGENT_GRAPHICS_DEVICE_INFO:
-        relay->devices = message->devices;
-        relay->devices_known = true;
-        relay->events.devices(&relay->devices, relay->user);
-        return true;
-    case VD_AGENT_MONITORS_CONFIG:
-        relay->monitors = message->monitors;
-        relay->monitors_known = true;
-        return true;
-    case VD_AGENT_MAX_CLIPBOARD:
-        relay->max_clipboard = message->max_clipboard.max;
-        relay->max_known = true;
-        return true;
-    case VD_AGENT_CLIPBOARD_GRAB:
-        return grabs_host_grab(&relay->grabs, &message->grab);
-    case VD_AGENT_CLIPBOARD_RELEASE:
-        return grabs_host_release(&relay->grabs, message->release.selection);
-    default:
-        return true;
-    }
-}
-
-static void file_starts(Relay *relay, const VdagentMessage *message, int64_t now)
-{
-    uint32_t id = message->file_start.id;
-
-    switch (transfers_begin(&relay->transfers, id)) {
-    case TRANSFERS_OK:
-        put_session(relay, ROUTER_SOCKET_FILES, message, now);
-        return;
-    case TRANSFERS_FULL:
-        log_peer(&relay->log_client, "file transfer refused: %u are under way", LIMIT_TRANSFERS);
-        put_status(relay, id, VD_AGENT_FILE_XFER_STATUS_ERROR, G_IO_ERROR_TOO_MANY_OPEN_FILES);
-        return;
-    case TRANSFERS_DUPLICATE:
-        log_peer(&relay->log_client, "file transfer ended: its number %u was used for another", id);
-        transfers_end(&relay->transfers, id);
-        cancel_in_session(relay, id, now);
-        put_status(relay, id, VD_AGENT_FILE_XFER_STATUS_ERROR, G_IO_ERROR_EXISTS);
-        return;
-    }
-}
-
-static void refuse_file(Relay *relay, uint32_t id, uint32_t result, const char *why)
-{
-    log_peer(&relay->log_client, "file transfer refused: %s", why);
-    put_status(relay, id, result, 0);
-}
-
-static void host_message(Relay *relay, VdagentMessage *message, int64_t now)
-{
-    RouterWay way = router_from_host(&relay->state, message->type);
-
-    if (!relay->client && message->type != VD_AGENT_ANNOUNCE_CAPABILITIES &&
-        message->type != VD_AGENT_GRAPHICS_DEVICE_INFO)
-        way = ROUTER_DROP;
-    switch (way) {
-    case ROUTER_DROP:
-    case ROUTER_HOST:
-        relay->counters[RELAY_DROPPED]++;
-        break;
-    case ROUTER_HERE:
-        host_here(relay, message, now);
-        break;
-    case ROUTER_HERE_AND_CONTROL:
-        if (host_here(relay, message, now) && relay->client)
-            put_session(relay, ROUTER_SOCKET_CONTROL, message, now);
-        break;
-    case ROUTER_CONTROL:
-        if (message->type == VD_AGENT_CLIPBOARD_REQUEST && !grabs_host_request(&relay->grabs, &message->request))
-            answer_host_with_nothing(relay, message->request.selection);
-        else
-            put_session(relay, ROUTER_SOCKET_CONTROL, message, now);
-        break;
-    case ROUTER_FILES:
-        if (message->type == VD_AGENT_FILE_XFER_START)
-            file_starts(relay, message, now);
-        else if (transfers_end(&relay->transfers, message->file_status.id))
-            put_session(relay, ROUTER_SOCKET_FILES, message, now);
-        break;
-    case ROUTER_NOTHING:
-        answer_host_with_nothing(relay, message->request.selection);
-        break;
-    case ROUTER_NOT_CONNECTED:
-        refuse_file(relay, message->file_start.id, VD_AGENT_FILE_XFER_STATUS_VDAGENT_NOT_CONNECTED,
-                    "no session daemon is connected");
-        break;
-    case ROUTER_LOCKED:
-        refuse_file(relay, message->file_start.id, VD_AGENT_FILE_XFER_STATUS_SESSION_LOCKED, "the session is locked");
-        break;
-    case ROUTER_DISABLED:
-        refuse_file(relay, message->file_start.id, VD_AGENT_FILE_XFER_STATUS_DISABLED, "disabled");
-        break;
-    }
-}
-
-static void host_clipboard(Relay *relay, const VdagentMessage *message, int64_t now)
-{
-    const VdagentClipboard *clipboard = &message->clipboard;
-    bool wanted = grabs_host_answer(&relay->grabs, clipboard, now);
-
-    if (!wanted || router_from_host(&relay->state, VD_AGENT_CLIPBOARD) != ROUTER_CONTROL) {
-        relay->counters[RELAY_DROPPED]++;
-        return;
-    }
-    if (relay->policy.max_clipboard > 0 && clipboard->size > relay->policy.max_clipboard) {
-        log_peer(&relay->log_client, "clipboard data refused: %u bytes, allowed are %u", clipboard->size,
-                 relay->policy.max_clipboard);
-        answer_session_with_nothing(relay, clipboard->selection, now);
-        return;
-    }
-    put_session(relay, ROUTER_SOCKET_CONTROL, message, now);
-    if (relay->state.session != ROUTER_NO_SESSION)
-        relay->down.bulk = BULK_CLIPBOARD;
-}
-
-/* Hand the collected file data on as a message of their own. */
-static void flush_file(Relay *relay, int64_t now)
-{
-    VdagentMessage message = { .type = VD_AGENT_FILE_XFER_DATA };
-
-    message.file_data = (VdagentFileData){ .id = relay->down.id, .size = relay->down.staged };
-    put_session(relay, ROUTER_SOCKET_FILES, &message, now);
-    if (relay->down.bulk == BULK_FILE && relay->down.staged > 0)
-        put_session_bytes(relay, ROUTER_SOCKET_FILES, relay->down.stage, relay->down.staged, now);
-    relay->counters[RELAY_FILE_BYTES] += relay->down.staged;
-    relay->down.staged = 0;
-    relay->down.framed = true;
-}
-
-static void host_bulk(Relay *relay, const VdagentMessage *message, int64_t now)
-{
-    relay->down.bulk = BULK_DROP;
-    if (!relay->client) {
-        relay->counters[RELAY_DROPPED]++;
-    } else if (message->type == VD_AGENT_CLIPBOARD) {
-        host_clipboard(relay, message, now);
-    } else if (transfers_lives(&relay->transfers, message->file_data.id)) {
-        relay->down.bulk = BULK_FILE;
-        relay->down.id = message->file_data.id;
-        relay->down.staged = 0;
-        relay->down.framed = false;
-    } else {
-        relay->counters[RELAY_DROPPED]++;
-    }
-}
-
-/* Each handler may end the session, and with it this message. */
-static void host_data(Relay *relay, const uint8_t *data, size_t size, int64_t now)
-{
-    if (relay->down.bulk == BULK_CLIPBOARD) {
-        relay->counters[RELAY_CLIPBOARD_BYTES] += size;
-        put_session_bytes(relay, ROUTER_SOCKET_CONTROL, data, size, now);
-    }
-    while (size > 0 && relay->down.bulk == BULK_FILE) {
-        size_t part = MIN(size, sizeof(relay->down.stage) - relay->down.staged);
-
-        if (!transfers_lives(&relay->transfers, relay->down.id)) {
-            relay->down.bulk = BULK_DROP;
-            return;
-        }
-        memcpy(relay->down.stage + relay->down.staged, data, part);
-        relay->down.staged += part;
-        data += part;
-        size -= part;
-        if (relay->down.staged == sizeof(relay->down.stage))
-            flush_file(relay, now);
-    }
-}
-
-static void host_bulk_end(Relay *relay, int64_t now)
-{
-    Bulk bulk = relay->down.bulk;
-
-    if (bulk == BULK_FILE && transfers_lives(&relay->transfers, relay->down.id) &&
-        (relay->down.staged > 0 || !relay->down.framed))
-        flush_file(relay, now);
-    relay->down.bulk = BULK_DROP;
-    if (bulk == BULK_CLIPBOARD && relay->held > 0) {
-        size_t held = relay->held;
-
-        relay->held = 0;
-        put_session_bytes(relay, ROUTER_SOCKET_CONTROL, relay->hold, held, now);
-    }
-}
-
-/* ---- from the session ---- */
-
-static void session_announces(Relay *relay, RouterSocket socket, const VdagentAnnounce *announcement)
-{
-    Channel *channel = &relay->channel[socket];
-
-    if (relay->client && !relay->state.open[socket]) {
-        channel->asked = -1;
-        channel->in.caps = relay->agreed;
-        relay->state.open[socket] = true;
-    }
-    if (socket == ROUTER_SOCKET_CONTROL) {
-        relay->session_caps = announcement->caps;
-        relay->session_known = true;
-    }
-}
-
-/* A status for a transfer; it must be the session's. */
-static void session_status(Relay *relay, VdagentMessage *message)
-{
-    VdagentFileStatus *status = &message->file_status;
-
-    if (!transfers_lives(&relay->transfers, status->id)) {
-        relay->counters[RELAY_DROPPED]++;
-        return;
-    }
-    if (transfers_final(status->result))
-        transfers_end(&relay->transfers, status->id);
-    *status = transfers_status_for(&relay->client_caps, *status);
-    put_host(relay, LANE_OWN, message);
-}
-
-static void session_to_host(Relay *relay, VdagentMessage *message, int64_t now)
-{
-    bool pass = true;
-
-    switch (message->type) {
-    case VD_AGENT_FILE_XFER_STATUS:
-        session_status(relay, message);
-        return;
-    case VD_AGENT_CLIPBOARD_REQUEST:
-        if (!grabs_session_request(&relay->grabs, &message->request, now)) {
-            answer_session_with_nothing(relay, message->request.selection, now);
-            return;
-        }
-        break;
-    case VD_AGENT_CLIPBOARD_GRAB:
-        pass = grabs_session_grab(&relay->grabs, &message->grab);
-        break;
-    case VD_AGENT_CLIPBOARD_RELEASE:
-        pass = grabs_session_release(&relay->grabs, message->release.selection);
-        break;
-    default:
-        break;
-    }
-    if (pass)
-        put_host(relay, LANE_CONTROL, message);
-    else
-        relay->counters[RELAY_DROPPED]++;
-}
-
-/* What a session may say to this client: nothing of the clipboard to one that does not know it. */
-static RouterWay session_way(const Relay *relay, RouterSocket socket, uint32_t type)
-{
-    RouterState state = relay->state;
-
-    state.clipboard = state.clipboard && caps_has(&relay->client_caps, VD_AGENT_CAP_CLIPBOARD_BY_DEMAND);
-    return router_from_session(&state, socket, type);
-}
-
-static void session_message(Relay *relay, RouterSocket socket, VdagentMessage *message, int64_t now)
-{
-    switch (session_way(relay, socket, message->type)) {
-    case ROUTER_HERE:
-        session_announces(relay, socket, &message->announce);
-        return;
-    case ROUTER_HOST:
-        session_to_host(relay, message, now);
-        return;
-    case ROUTER_NOTHING:
-        answer_session_with_nothing(relay, message->request.selection, now);
-        return;
-    case ROUTER_DROP:
-    case ROUTER_HERE_AND_CONTROL:
-    case ROUTER_CONTROL:
-    case ROUTER_FILES:
-    case ROUTER_NOT_CONNECTED:
-    case ROUTER_LOCKED:
-    case ROUTER_DISABLED:
-        relay->counters[RELAY_DROPPED]++;
-        return;
-    }
-}
-
-/* Largest clipboard data that go to the client. */
-static uint32_t most_to_client(const Relay *relay)
-{
-    uint32_t most = relay->policy.max_clipboard > 0 ? relay->policy.max_clipboard : UINT32_MAX;
-
-    return relay->max_clipboard >= 0 ? MIN(most, (uint32_t)relay->max_clipboard) : most;
-}
-
-static void session_bulk(Relay *relay, RouterSocket socket, const VdagentMessage *message, int64_t now)
-{
-    const VdagentClipboard *clipboard = &message->clipboard;
-
-    relay->up.bulk = BULK_DROP;
-    if (session_way(relay, socket, message->type) != ROUTER_HOST || !grabs_session_answer(&relay->grabs, clipboard)) {
-        relay->counters[RELAY_DROPPED]++;
-        return;
-    }
-    if (clipboard->size > most_to_client(relay)) {
-        log_peer(&relay->log_session, "clipboard data refused: %u bytes, allowed are %u", clipboard->size,
-                 most_to_client(relay));
-        answer_host_with_nothing(relay, clipboard->selection);
-        return;
-    }
-    put_host(relay, LANE_CONTROL, message);
-    if (clipboard->size == 0)
-        return;
-    relay->up.bulk = BULK_CLIPBOARD;
-    relay->up.selection = clipboard->selection;
-    relay->up.progress = now;
-}
-
-/* Data of a bulk message other than clipboard's are never sent in this direction, so all are of the control socket. */
-static void session_bulk_data(Relay *relay, const uint8_t *data, size_t size, int64_t now)
-{
-    if (relay->up.bulk != BULK_CLIPBOARD)
-        return;
-    relay->up.progress = now;
-    relay->counters[RELAY_CLIPBOARD_BYTES] += size;
-    if (!mux_put(&relay->mux, LANE_CONTROL, data, size))
-        log_bug("no room for %zu bytes of clipboard data", size);
 }
 
 /* ---- stalls ---- */
@@ -784,7 +199,7 @@ bool relay_paused(const Relay *relay)
 /* After each call: announce what has changed, start or stop the clocks. */
 static void settle(Relay *relay, int64_t now)
 {
-    announce(relay, now);
+    relay_announce(relay, now);
     if (!own_lane_full(relay))
         relay->host_stuck = false;
     if (!relay_paused(relay))
@@ -833,11 +248,11 @@ static void end_stalled_transfers(Relay *relay, int64_t now)
         if (!transfers_end(&relay->transfers, waiting.id[i]))
             continue;
         log_peer(&relay->log_session, "file transfer ended: nothing of it was taken for %d ms", LIMIT_STALL_MS);
-        cancel_in_session(relay, waiting.id[i], now);
-        put_status(relay, waiting.id[i], VD_AGENT_FILE_XFER_STATUS_ERROR, G_IO_ERROR_TIMED_OUT);
+        relay_cancel_in_session(relay, waiting.id[i], now);
+        relay_put_status(relay, waiting.id[i], VD_AGENT_FILE_XFER_STATUS_ERROR, G_IO_ERROR_TIMED_OUT);
     }
     if (queue_high(relay, ROUTER_SOCKET_FILES))
-        session_ends(relay, "it does not read", now);
+        relay_session_ends(relay, "it does not read", now);
 }
 
 static int64_t full_deadline(const Relay *relay)
@@ -865,7 +280,7 @@ int64_t relay_deadline(const Relay *relay)
     for (size_t i = 0; i < ROUTER_SOCKETS; i++)
         deadline = MIN(deadline, handshake_deadline(relay, i));
     /* Past the time only a full lane can have kept it back: then room wakes us. */
-    if (announce_waits(relay) && mux_room(&relay->mux, LANE_OWN) >= MESSAGE_MAX)
+    if (relay_announce_waits(relay) && mux_room(&relay->mux, LANE_OWN) >= MESSAGE_MAX)
         deadline = MIN(deadline, relay->announce_by);
     return deadline;
 }
@@ -878,16 +293,16 @@ void relay_tick(Relay *relay, int64_t now)
         if (queue_high(relay, ROUTER_SOCKET_FILES))
             end_stalled_transfers(relay, now);
         if (queue_high(relay, ROUTER_SOCKET_CONTROL))
-            session_ends(relay, "it does not read", now);
+            relay_session_ends(relay, "it does not read", now);
         relay->host_stuck = own_lane_full(relay);
     }
     if (now >= up_deadline(relay)) {
         relay->counters[RELAY_STALLS]++;
-        session_ends(relay, "it fell silent in the middle of clipboard data", now);
+        relay_session_ends(relay, "it fell silent in the middle of clipboard data", now);
     }
     for (size_t i = 0; i < ROUTER_SOCKETS; i++) {
         if (now >= handshake_deadline(relay, i))
-            session_ends(relay, "it does not answer", now);
+            relay_session_ends(relay, "it does not answer", now);
     }
     settle(relay, now);
 }
@@ -911,22 +326,22 @@ void relay_host_event(Relay *relay, const DemuxEvent *event, int64_t now)
     case STREAM_MESSAGE:
         relay->counters[RELAY_FROM_HOST]++;
         message = stream->message;
-        host_message(relay, &message, now);
+        relay_host_message(relay, &message, now);
         break;
     case STREAM_BULK:
         relay->counters[RELAY_FROM_HOST]++;
         if (event->port == VDP_CLIENT_PORT)
-            host_bulk(relay, &stream->message, now);
+            relay_host_bulk(relay, &stream->message, now);
         else
             log_peer(&relay->log_host, "%s of the server's own is dropped", vdagent_name(stream->header.type));
         break;
     case STREAM_DATA:
         if (event->port == VDP_CLIENT_PORT)
-            host_data(relay, stream->data, stream->size, now);
+            relay_host_data(relay, stream->data, stream->size, now);
         break;
     case STREAM_BULK_END:
         if (event->port == VDP_CLIENT_PORT)
-            host_bulk_end(relay, now);
+            relay_host_bulk_end(relay, now);
         break;
     case STREAM_REFUSED:
         relay->counters[RELAY_REFUSED]++;
@@ -965,7 +380,7 @@ void relay_session_open(Relay *relay, RouterSession session, int64_t now)
         relay->channel[i].asked = -1;
     }
     if (relay->client)
-        introduce_client(relay, now);
+        relay_introduce_client(relay, now);
     settle(relay, now);
 }
 
@@ -998,16 +413,16 @@ void relay_session_data(Relay *relay, RouterSocket socket, const uint8_t *data, 
             return;
         case STREAM_MESSAGE:
             relay->counters[RELAY_FROM_SESSION]++;
-            session_message(relay, socket, &event.message, now);
+            relay_session_message(relay, socket, &event.message, now);
             break;
         case STREAM_BULK:
             relay->counters[RELAY_FROM_SESSION]++;
             if (socket == ROUTER_SOCKET_CONTROL)
-                session_bulk(relay, socket, &event.message, now);
+                relay_session_bulk(relay, socket, &event.message, now);
             break;
         case STREAM_DATA:
             if (socket == ROUTER_SOCKET_CONTROL)
-                session_bulk_data(relay, event.data, event.size, now);
+                relay_session_bulk_data(relay, event.data, event.size, now);
             break;
         case STREAM_BULK_END:
             if (socket == ROUTER_SOCKET_CONTROL)
@@ -1019,7 +434,7 @@ void relay_session_data(Relay *relay, RouterSocket socket, const uint8_t *data, 
                      event.header.type, event.header.size, vdagent_result_text(event.why));
             break;
         case STREAM_BROKEN:
-            session_ends(relay, "what it sends are not agent messages", now);
+            relay_session_ends(relay, "what it sends are not agent messages", now);
             break;
         }
     }
