@@ -2,8 +2,9 @@
 /*
  * config.h - a daemon's settings: NAME.conf and the drop-ins of NAME.conf.d/ in one directory.
  *
- * Files are GKeyFiles; drop-ins are read in the order of their names and win over what was read before. A missing file is
- * fine, an unreadable or malformed one is an error that names the file, and an unknown key is warned about by name.
+ * Files are GKeyFiles; drop-ins are read in the order of their names and win over what was read before. A missing
+ * file is fine, an unreadable or malformed one is an error that names the file, and an unknown key is warned about by
+ * name.
  */
 #ifndef CONFIG_H
 #define CONFIG_H

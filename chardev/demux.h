@@ -45,10 +45,15 @@ typedef struct Demux {
 
 void demux_init(Demux *demux);
 
-/* Forget half-read chunks and messages and held wheel bits, as after reopening the port. Sizes, caps and counters stay. */
+/*
+ * Forget half-read chunks and messages and held wheel bits, as after reopening the port. Sizes, caps and counters
+ * stay.
+ */
 void demux_reset(Demux *demux);
 
-/* Forget a half-read message of the client port, as after VD_AGENT_CLIENT_DISCONNECTED: the next client starts clean. */
+/*
+ * Forget a half-read message of the client port, as after VD_AGENT_CLIENT_DISCONNECTED: the next client starts clean.
+ */
 void demux_reset_client(Demux *demux);
 
 /* What both ends agreed, for the layout of messages; takes effect with the next message. */

@@ -108,8 +108,8 @@ bool layout_equal(const Layout *a, const Layout *b)
 
 /*
  * The middle of one axis' pixel, `twice`/(2·mode) of the logical size from its near end, in the box's range 0..65535.
- * Rounded down: libinput multiplies by box/65536, so the result lies at most box/65536 before the pixel's middle and thus
- * within the pixel. At most 2^22 · 2^17 · 2^16, so 64 bits suffice.
+ * Rounded down: libinput multiplies by box/65536, so the result lies at most box/65536 before the pixel's middle and
+ * thus within the pixel. At most 2^22 · 2^17 · 2^16, so 64 bits suffice.
  */
 static uint16_t to_device(int64_t offset, uint64_t size, uint64_t twice, uint64_t mode, uint64_t box)
 {
@@ -147,10 +147,10 @@ bool layout_map(const Layout *layout, uint32_t display, uint16_t x, uint16_t y, 
         { from_bottom, from_right }, /* flipped 270 */
     };
     uint32_t t = d->transform % LAYOUT_TRANSFORMS;
-    bool swapped = t & 1;
+    uint32_t along_x = t & 1 ? d->mode_h : d->mode_w, along_y = t & 1 ? d->mode_w : d->mode_h;
 
-    *ret_ux = to_device((int64_t)d->x - layout->box_x, d->w, logical[t].x, swapped ? d->mode_h : d->mode_w, layout->box_w);
-    *ret_uy = to_device((int64_t)d->y - layout->box_y, d->h, logical[t].y, swapped ? d->mode_w : d->mode_h, layout->box_h);
+    *ret_ux = to_device((int64_t)d->x - layout->box_x, d->w, logical[t].x, along_x, layout->box_w);
+    *ret_uy = to_device((int64_t)d->y - layout->box_y, d->h, logical[t].y, along_y, layout->box_h);
     return true;
 }
 

@@ -13,9 +13,9 @@
 #include "limits.h"
 
 /*
- * The numbers of wl_output.transform: counter-clockwise quarter turns 0..3 that the desktop's picture is given on its way
- * into the scanout, + LAYOUT_FLIPPED if it is mirrored left to right before. A SPICE client shows the scanout as it is
- * and sends pixels of it, so dx,dy are counted before any transform and layout_map() undoes it.
+ * The numbers of wl_output.transform: counter-clockwise quarter turns 0..3 that the desktop's picture is given on its
+ * way into the scanout, + LAYOUT_FLIPPED if it is mirrored left to right before. A SPICE client shows the scanout as
+ * it is and sends pixels of it, so dx,dy are counted before any transform and layout_map() undoes it.
  */
 #define LAYOUT_FLIPPED 4u
 #define LAYOUT_TRANSFORMS 8u
@@ -41,8 +41,8 @@ Layout layout_single(uint32_t w, uint32_t h);
 void layout_fit_box(Layout *layout);
 
 /*
- * True if every display is sane: a mode and a logical size of 1..65535 on both axes or nothing at all, a position within
- * ±2^20, a known transform; and the box too, of at most 2^21, which is empty only if no display exists.
+ * True if every display is sane: a mode and a logical size of 1..65535 on both axes or nothing at all, a position
+ * within ±2^20, a known transform; and the box too, of at most 2^21, which is empty only if no display exists.
  */
 bool layout_valid(const Layout *layout);
 
@@ -59,8 +59,8 @@ bool layout_equal(const Layout *a, const Layout *b);
 bool layout_map(const Layout *layout, uint32_t display, uint16_t x, uint16_t y, uint16_t *ret_ux, uint16_t *ret_uy);
 
 /*
- * Fixed-size little-endian form, used on the layout socket of spice-pvmouse (SOCK_SEQPACKET, one layout per message): box
- * x, y, w, h, then for each display mode w, h, logical x, y, w, h and transform, all of 32 bits.
+ * Fixed-size little-endian form, used on the layout socket of spice-pvmouse (SOCK_SEQPACKET, one layout per message):
+ * box x, y, w, h, then for each display mode w, h, logical x, y, w, h and transform, all of 32 bits.
  */
 #define LAYOUT_SOCKET "/run/spice-pv/pvmouse.sock"
 #define LAYOUT_WIRE_SIZE (16u + LIMIT_DISPLAYS * 28u)

@@ -2,9 +2,10 @@
 /*
  * log.h - one log for all daemons: the journal under systemd, stderr otherwise.
  *
- * Everything goes through GLib's log (g_info() for what an administrator would miss, g_warning(), g_debug()) to stderr; when
- * that is the journal's stream each line carries its priority. So logging needs no descriptor and no system call but
- * write(), also in the sandbox. Control characters are replaced: a peer's text cannot begin a line of its own.
+ * Everything goes through GLib's log (g_info() for what an administrator would miss, g_warning(), g_debug()) to
+ * stderr; when that is the journal's stream each line carries its priority. So logging needs no descriptor and no
+ * system call but write(), also in the sandbox. Control characters are replaced: a peer's text cannot begin a line of
+ * its own.
  *
  * A message that a peer can cause goes through log_peer(), which names the one to blame and is rate-limited per peer:
  * LOG_BURST messages at once and one each LOG_INTERVAL_S after that; what was left out is counted in the next one.

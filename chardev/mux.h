@@ -2,12 +2,14 @@
 /*
  * mux.h - several sources of agent messages woven into one virtio-serial byte stream (pure).
  *
- * Each source has a lane with a bounded queue of plain VDAgentMessages (header and body). Chunks of lanes with different
- * ports take turns, so that neither waits behind more than one chunk of the other. Messages of one port cannot be
- * interleaved, as its reader has one reassembly for all; there the turn changes between messages, lower lanes first.
+ * Each source has a lane with a bounded queue of plain VDAgentMessages (header and body). Chunks of lanes with
+ * different ports take turns, so that neither waits behind more than one chunk of the other. Messages of one port
+ * cannot be interleaved, as its reader has one reassembly for all; there the turn changes between messages, lower
+ * lanes first.
  *
- * When a lane is full its owner stops reading the lane's source (mux_room() is 0). A lane whose source dies in the middle
- * of a message may have promised bytes that will not come: then the port must be opened anew (mux_drop() tells).
+ * When a lane is full its owner stops reading the lane's source (mux_room() is 0). A lane whose source dies in the
+ * middle of a message may have promised bytes that will not come: then the port must be opened anew (mux_drop()
+ * tells).
  */
 #ifndef MUX_H
 #define MUX_H
@@ -59,8 +61,8 @@ bool mux_pending(const Mux *mux, size_t lane);
 bool mux_drop(Mux *mux, size_t lane);
 
 /*
- * Compose the next chunk, with header, at most MUX_CHUNK_MAX bytes; 0 when nothing can be sent now. The first chunk of a
- * message holds its whole header, and a chunk is full unless it ends its message.
+ * Compose the next chunk, with header, at most MUX_CHUNK_MAX bytes; 0 when nothing can be sent now. The first chunk
+ * of a message holds its whole header, and a chunk is full unless it ends its message.
  */
 size_t mux_next(Mux *mux, uint8_t ret_chunk[MUX_CHUNK_MAX]);
 

@@ -2,10 +2,10 @@
 /*
  * pace.h - reports on their way to an evdev device, no faster than its readers can take edges (pure).
  *
- * The kernel keeps 128 events for each reader of such a device and throws all of them away when one more comes: a burst of
- * clicks out of one read() would be lost between us and a reader that had no time to run. So reports with a button edge or
- * a wheel turn go out at most PACE_BURST at once and one each PACE_INTERVAL_US after that, far beyond any hand; a reader may
- * then sleep 40 ms. Motion waits only behind such a report, to keep the order.
+ * The kernel keeps 128 events for each reader of such a device and throws all of them away when one more comes: a
+ * burst of clicks out of one read() would be lost between us and a reader that had no time to run. So reports with a
+ * button edge or a wheel turn go out at most PACE_BURST at once and one each PACE_INTERVAL_US after that, far beyond
+ * any hand; a reader may then sleep 40 ms. Motion waits only behind such a report, to keep the order.
  */
 #ifndef PACE_H
 #define PACE_H
@@ -29,8 +29,8 @@ typedef struct Pace {
 bool pace_put(Pace *pace, const PointerStep *steps, size_t count);
 
 /*
- * Take the next report, at most POINTER_STEPS_MAX steps; 0 when there is none or it must wait, unless in a hurry. `now` is
- * of a clock in microseconds that never goes back.
+ * Take the next report, at most POINTER_STEPS_MAX steps; 0 when there is none or it must wait, unless in a hurry.
+ * `now` is of a clock in microseconds that never goes back.
  */
 size_t pace_take(Pace *pace, int64_t now, bool hurry, PointerStep ret_steps[POINTER_STEPS_MAX]);
 

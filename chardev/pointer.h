@@ -12,7 +12,10 @@
 #include "layout.h"
 #include "pvmouse.h"
 
-/* Bound of the events that one call can cause: positions and motion held back, seven buttons, four wheel codes, reports. */
+/*
+ * Bound of the events that one call can cause: positions and motion held back, seven buttons, four wheel codes,
+ * reports.
+ */
 #define POINTER_STEPS_MAX 24u
 
 /* One struct input_event without its time: type and code are EV_*, ABS_*, REL_*, BTN_* of linux/input-event-codes.h. */
@@ -46,12 +49,12 @@ void pointer_init(Pointer *pointer);
 void pointer_set_layout(Pointer *pointer, const Layout *layout);
 
 /*
- * Take a STATE, MOTION or RELEASE frame (others cause nothing). Writes the events that must go out now to `ret_steps` and
- * returns their number; a frame without edge and turn causes none until pointer_flush(), unless what is held back is of
- * the other kind and has to go first.
+ * Take a STATE, MOTION or RELEASE frame (others cause nothing). Writes the events that must go out now to `ret_steps`
+ * and returns their number; a frame without edge and turn causes none until pointer_flush(), unless what is held back
+ * is of the other kind and has to go first.
  *
- * Buttons are pressed on the device of the frame (MOTION: the relative one) and released on the device that has them. The
- * position of a display that the layout does not have is counted and not used.
+ * Buttons are pressed on the device of the frame (MOTION: the relative one) and released on the device that has them.
+ * The position of a display that the layout does not have is counted and not used.
  */
 size_t pointer_feed(Pointer *pointer, const PvmouseFrame *frame, PointerStep ret_steps[POINTER_STEPS_MAX]);
 

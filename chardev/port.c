@@ -15,7 +15,9 @@
 /* Reads in one turn, before output and the rest of the main loop get theirs. */
 #define READS_PER_TURN 4
 
-/* Bytes given to the kernel in one write: enough chunks to be cheap, few enough for a small message not to wait long. */
+/*
+ * Bytes given to the kernel in one write: enough chunks to be cheap, few enough for a small message not to wait long.
+ */
 #define WRITE_BATCH (4 * PORT_FILL_MIN)
 
 struct Port {
@@ -24,6 +26,7 @@ struct Port {
     char *path;
     PortEvents events;
     gpointer user;
+    gboolean is_socket;
     gboolean virtio; /* a read of 0 bytes means “not connected” */
     gboolean connected, paused;
     gboolean readable, writable; /* not known to be otherwise */
@@ -169,7 +172,9 @@ static void give_output(Port *port)
             }
         }
 
-        gssize size = write(port->fd, port->out + port->out_at, port->out_size - port->out_at);
+        const guint8 *at = port->out + port->out_at;
+        gsize left = port->out_size - port->out_at;
+        gssize size = port->is_socket ? send(port->fd, at, left, MSG_NOSIGNAL) : write(port->fd, at, left);
 
         if (size >= 0) {
             port->out_at += (gsize)size;
@@ -252,8 +257,9 @@ static gboolean open_device(Port *port)
     if (stat(port->path, &status) < 0) {
         return FALSE;
     }
-    port->fd = S_ISSOCK(status.st_mode) ? connect_socket(port->path)
-                                        : open(port->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    port->is_socket = S_ISSOCK(status.st_mode);
+    port->fd = port->is_socket ? connect_socket(port->path)
+                               : open(port->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (port->fd < 0) {
         return FALSE;
     }

@@ -3,9 +3,9 @@
  * port.h - a virtio-serial port on the GLib main loop.
  *
  * A read of 0 bytes from a virtio port means "the host has not connected", not the end, and poll() then reports a
- * hang-up for ever. So the descriptor is watched edge-triggered through an epoll instance of its own: the kernel wakes its
- * queue when the host connects, disconnects, sends or takes data, and nothing spins or polls meanwhile. The path may be a
- * unix socket instead (connected to) or a pty, for use without a virtio device; there end means end.
+ * hang-up for ever. So the descriptor is watched edge-triggered through an epoll instance of its own: the kernel
+ * wakes its queue when the host connects, disconnects, sends or takes data, and nothing spins or polls meanwhile. The
+ * path may be a unix socket instead (connected to) or a pty, for use without a virtio device; there end means end.
  */
 #ifndef PORT_H
 #define PORT_H
@@ -21,8 +21,8 @@
 typedef struct Port Port;
 
 /*
- * What the port tells its owner. Called from the main loop only; the port may be freed inside any of them and calls nothing
- * after that. port_kick() and port_pause() are allowed in all.
+ * What the port tells its owner. Called from the main loop only; the port may be freed inside any of them and calls
+ * nothing after that. port_kick() and port_pause() are allowed in all.
  */
 typedef struct PortEvents {
     /* Bytes arrived, at most LIMIT_READ. Ask for a pause with port_pause() when there is no room for more. */
@@ -33,8 +33,8 @@ typedef struct PortEvents {
      */
     void (*drained)(gpointer user);
     /*
-     * The port can take bytes: fill `buffer` and return how many, at most `size`, which is at least PORT_FILL_MIN; 0 when
-     * there is nothing to send.
+     * The port can take bytes: fill `buffer` and return how many, at most `size`, which is at least PORT_FILL_MIN; 0
+     * when there is nothing to send.
      */
     gsize (*fill)(guint8 *buffer, gsize size, gpointer user);
     /*

@@ -43,18 +43,21 @@ static const char *const calls_system[] = {
     /* descriptors */
     "dup", "dup2", "dup3", "pipe2", "close_range", "eventfd2", "epoll_create1", "epoll_ctl", "timerfd_create",
     "timerfd_settime", "timerfd_gettime", "signalfd4", "select", "pselect6",
-    "socketpair", "bind", "listen", "accept", "connect", "getsockname", "getpeername", "setsockopt", "recvmmsg", "sendmmsg",
+    "socketpair", "bind", "listen", "accept", "connect", "getsockname", "getpeername", "setsockopt", "recvmmsg",
+    "sendmmsg",
     /* time and threads */
-    "clock_getres", "set_tid_address", "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
-    "sched_get_priority_min", "get_robust_list", "rt_sigtimedwait", "rt_sigsuspend", "arch_prctl",
+    "clock_getres", "set_tid_address", "sched_getaffinity", "sched_getparam", "sched_getscheduler",
+    "sched_get_priority_max", "sched_get_priority_min", "get_robust_list", "rt_sigtimedwait", "rt_sigsuspend",
+    "arch_prctl",
     /* ourselves */
-    "getppid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "getpgrp", "getrlimit", "getrusage", "sysinfo",
-    "times", "uname", "prlimit64",
+    "getppid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "getpgrp", "getrlimit", "getrusage",
+    "sysinfo", "times", "uname", "prlimit64",
 };
 
 static gboolean fail(GError **error, const char *stage, int error_number)
 {
-    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(error_number), "sandbox: %s: %s", stage, g_strerror(error_number));
+    g_set_error(error, G_IO_ERROR, g_io_error_from_errno(error_number), "sandbox: %s: %s", stage,
+                g_strerror(error_number));
     return FALSE;
 }
 
@@ -65,7 +68,10 @@ static gboolean drop_privileges(const char *user, GError **error)
         return fail(error, "capabilities", errno ? errno : EPERM);
     }
 
-    /* The bounding set can be cleared only with CAP_SETPCAP; who has not got it has nothing to gain by that set either. */
+    /*
+     * The bounding set can be cleared only with CAP_SETPCAP; who has not got it has nothing to gain by that set
+     * either.
+     */
     capng_select_t select = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_ALL : CAPNG_SELECT_CAPS;
 
     if (capng_have_permitted_capabilities() == CAPNG_NONE) {
@@ -113,7 +119,8 @@ static int allow_memory(scmp_filter_ctx filter, SandboxProfile profile)
     for (gsize i = 0; i < G_N_ELEMENTS(calls); i++) {
         int result = profile == SANDBOX_SYSTEM
                          ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0)
-                         : seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+                         : seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
+                                            SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 
         if (result < 0) {
             return result;

@@ -17,10 +17,10 @@ typedef enum SandboxProfile {
 } SandboxProfile;
 
 /*
- * Enter for good: all capabilities dropped (and user `user` with its groups taken when started as root and `user` is not
- * NULL), no new privileges, not dumpable, and a system call filter on all threads. What is not in the profile's list
- * answers EPERM, so that a library's unexpected call ends in an error and not in a dead pointer; a foreign system call
- * convention kills. In both profiles
+ * Enter for good: all capabilities dropped (and user `user` with its groups taken when started as root and `user` is
+ * not NULL), no new privileges, not dumpable, and a system call filter on all threads. What is not in the profile's
+ * list answers EPERM, so that a library's unexpected call ends in an error and not in a dead pointer; a foreign
+ * system call convention kills. In both profiles
  *
  * - every ioctl is refused, so that an open uinput descriptor can do no more than move and click;
  * - nothing can be executed, no process made, none traced or inspected;

@@ -41,7 +41,8 @@ static gboolean enable_buttons_and_wheels(int fd)
     static const int keys[] = { BTN_LEFT, BTN_RIGHT, BTN_MIDDLE, BTN_SIDE, BTN_EXTRA, BTN_FORWARD, BTN_BACK, BTN_TASK };
     static const int wheels[] = { REL_WHEEL, REL_WHEEL_HI_RES, REL_HWHEEL, REL_HWHEEL_HI_RES };
 
-    return enable(fd, UI_SET_EVBIT, types, G_N_ELEMENTS(types)) && enable(fd, UI_SET_KEYBIT, keys, G_N_ELEMENTS(keys)) &&
+    return enable(fd, UI_SET_EVBIT, types, G_N_ELEMENTS(types)) &&
+           enable(fd, UI_SET_KEYBIT, keys, G_N_ELEMENTS(keys)) &&
            enable(fd, UI_SET_RELBIT, wheels, G_N_ELEMENTS(wheels));
 }
 
@@ -68,8 +69,8 @@ static gboolean enable_motion(int fd)
 }
 
 /*
- * Axes and buttons but neither BTN_TOUCH nor BTN_TOOL_*, nor a property: that makes it a pointer (ID_INPUT_MOUSE) for udev
- * and libinput, as QEMU's usb-tablet is one, and neither a touchscreen nor a tablet.
+ * Axes and buttons but neither BTN_TOUCH nor BTN_TOOL_*, nor a property: that makes it a pointer (ID_INPUT_MOUSE) for
+ * udev and libinput, as QEMU's usb-tablet is one, and neither a touchscreen nor a tablet.
  */
 static int create(const char *path, gboolean relative)
 {
@@ -183,7 +184,8 @@ void uinput_free(Uinput *uinput)
     g_free(uinput);
 }
 
-static gboolean write_events(const Uinput *uinput, int fd, const struct input_event *events, gsize count, GError **error)
+static gboolean write_events(const Uinput *uinput, int fd, const struct input_event *events, gsize count,
+                             GError **error)
 {
     const guint8 *at = (const guint8 *)events;
     gsize left = count * sizeof(*events);

@@ -158,7 +158,8 @@ static int passed_socket(void)
 }
 
 /*
- * The socket gets its name when it listens: who sees the name appear can connect, and one that was there before is replaced.
+ * The socket gets its name when it listens: who sees the name appear can connect, and one that was there before is
+ * replaced.
  */
 static int listen_at(const char *path)
 {

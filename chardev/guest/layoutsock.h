@@ -2,9 +2,9 @@
 /*
  * layoutsock.h - the socket on which spice-pvmouse is told where the displays lie.
  *
- * SOCK_SEQPACKET; each message is one layout of LAYOUT_WIRE_SIZE bytes (layout.h) and replaces the one before, whoever sent
- * it. The last one stays in force when its sender goes. Only root, the user of this process and the system daemon's user
- * are heard; of more than a few connections the oldest is closed.
+ * SOCK_SEQPACKET; each message is one layout of LAYOUT_WIRE_SIZE bytes (layout.h) and replaces the one before,
+ * whoever sent it. The last one stays in force when its sender goes. Only root, the user of this process and the
+ * system daemon's user are heard; of more than a few connections the oldest is closed.
  */
 #ifndef LAYOUTSOCK_H
 #define LAYOUTSOCK_H
@@ -21,8 +21,8 @@ typedef struct LayoutSock LayoutSock;
 typedef void (*LayoutSockChanged)(const Layout *layout, gpointer user);
 
 /*
- * Listen at `path`, in place of a socket that is there, or take over the one that systemd passed. `changed` is called from
- * the main loop.
+ * Listen at `path`, in place of a socket that is there, or take over the one that systemd passed. `changed` is called
+ * from the main loop.
  */
 LayoutSock *layoutsock_new(const char *path, LayoutSockChanged changed, gpointer user, GError **error);
 

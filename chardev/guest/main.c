@@ -2,9 +2,9 @@
 /*
  * spice-pvmouse - moves the guest's pointer by what arrives on its dedicated virtio-serial port.
  *
- * What can wake it: the port, the layout socket and its few connections; a timer for at most a second after the host got out
- * of step; and the pace of uinput.h while a burst of edges waits. Everything is open before the sandbox closes, so a port that goes away ends the program; the unit starts
- * it again when the port is back.
+ * What can wake it: the port, the layout socket and its few connections; a timer for at most a second after the host
+ * got out of step; and the pace of uinput.h while a burst of edges waits. Everything is open before the sandbox
+ * closes, so a port that goes away ends the program; the unit starts it again when the port is back.
  */
 #include "layoutsock.h"
 #include "log.h"
@@ -218,7 +218,7 @@ int main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     const GOptionEntry options[] = {
         { "port", 0, 0, G_OPTION_ARG_FILENAME, &port, "Port of the host, or a unix socket or pty", "PATH" },
-        { "uinput", 0, 0, G_OPTION_ARG_FILENAME, &uinput, "Device to make pointers with, or a FIFO, socket or file for events",
+        { "uinput", 0, 0, G_OPTION_ARG_FILENAME, &uinput, "Device to make pointers with, or a FIFO, socket, file",
           "PATH" },
         { "layout-socket", 0, 0, G_OPTION_ARG_FILENAME, &layout, "Where to be told how the displays lie", "PATH" },
         { "debug", 0, 0, G_OPTION_ARG_NONE, &debug, "Log more", NULL },

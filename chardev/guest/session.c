@@ -40,8 +40,8 @@ static SessionResult refuse(Session *session, SessionEvent *ret_event, const cha
 }
 
 /*
- * Look for the answer to our HELLO, at every byte. A host that still invites us a second after it was sent has not got it:
- * the one that had is gone, and the kernel did not show that between two reads.
+ * Look for the answer to our HELLO, at every byte. A host that still invites us a second after it was sent has not
+ * got it: the one that had is gone, and the kernel did not show that between two reads.
  */
 static SessionResult next_waiting(Session *session, BytesReader *in, int64_t now, SessionEvent *ret_event)
 {

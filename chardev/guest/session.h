@@ -19,7 +19,7 @@
 typedef enum SessionResult {
     SESSION_MORE,    /* the input is used up; feed more */
     SESSION_OPEN,    /* the host has answered our HELLO; its input follows */
-    SESSION_INPUT,   /* a STATE, MOTION or RELEASE to apply; `why` says what is wrong with it all the same, or is NULL */
+    SESSION_INPUT,   /* a STATE, MOTION or RELEASE to apply; `why` is what is wrong with it all the same, or NULL */
     SESSION_REFUSED, /* a frame was refused: `why` */
     SESSION_RESTART  /* starting over: release everything. `why` is NULL when the host asked for it */
 } SessionResult;
@@ -56,8 +56,8 @@ void session_disconnected(Session *session);
 SessionResult session_next(Session *session, BytesReader *in, int64_t now, SessionEvent *ret_event);
 
 /*
- * Write what the host must be told now to `ret_data` and return its size, 0 for nothing: HELLO, or, if all frames returned
- * so far have been `applied`, their credit once half of all is used up.
+ * Write what the host must be told now to `ret_data` and return its size, 0 for nothing: HELLO, or, if all frames
+ * returned so far have been `applied`, their credit once half of all is used up.
  */
 size_t session_output(Session *session, int64_t now, bool applied, uint8_t ret_data[SESSION_OUTPUT_MAX]);
 

@@ -32,7 +32,8 @@ static void check_steps(const Pointer *pointer, const PointerStep *steps, size_t
         FUZZ_CHECK(i == 0 || steps[i - 1].type == EV_SYN || steps[i].relative == steps[i - 1].relative);
         FUZZ_CHECK(steps[i].type != EV_ABS || (!steps[i].relative && steps[i].value >= 0 && steps[i].value <= 65535));
         FUZZ_CHECK(steps[i].type != EV_REL || (steps[i].code != REL_X && steps[i].code != REL_Y) || steps[i].relative);
-        *digest = fuzz_mix_number(fuzz_mix_number(*digest, (uint64_t)steps[i].type << 16 | steps[i].code), (uint32_t)steps[i].value);
+        *digest = fuzz_mix_number(*digest, (uint64_t)steps[i].type << 16 | steps[i].code);
+        *digest = fuzz_mix_number(*digest, (uint32_t)steps[i].value);
     }
     FUZZ_CHECK((pointer->buttons & ~PVMOUSE_BUTTONS_ALL) == 0);
     FUZZ_CHECK(pointer->wheel > -PVMOUSE_DETENT && pointer->wheel < PVMOUSE_DETENT);

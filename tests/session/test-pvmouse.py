@@ -222,7 +222,8 @@ def test_pointer():
         guest.send(motion(-3, 2))
         guest.expect((REL, REL_X, -3), (REL, REL_Y, 2), REPORT)
         # Frames written in one go: motion coalesces, edges do not.
-        guest.send(*[state(n, n) for n in range(50)], state(60, 60, 1), state(61, 61), *[state(n, n) for n in range(70, 80)])
+        guest.send(*[state(n, n) for n in range(50)], state(60, 60, 1), state(61, 61),
+                   *[state(n, n) for n in range(70, 80)])
         guest.until(lambda: (ABS, ABS_Y, 79) in guest.events, "last position")
         keys = [event for event in guest.events if event[0] == KEY]
         assert keys == [(KEY, LEFT, 1), (KEY, LEFT, 0)], keys
@@ -395,7 +396,8 @@ def test_flood():
     with Guest() as guest:
         guest.open()
         batch = 128
-        frames = b"".join(state(n * 511, 65535 - n * 511, 1 if n == 40 else 0, 120 if n == 80 else 0) for n in range(batch))
+        frames = b"".join(state(n * 511, 65535 - n * 511, 1 if n == 40 else 0, 120 if n == 80 else 0)
+                          for n in range(batch))
         count = -(-1000000 // batch)
         seen = collections.Counter()
         early = None

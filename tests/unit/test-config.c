@@ -80,7 +80,8 @@ static void test_defaults(void)
 static void test_drop_ins(void)
 {
     check_case("%s", "drop-ins");
-    write_file("test.conf", "# comment\n[clipboard]\nto-host=false\ntimeout-ms=1000\n[files]\ndirectory=/srv/files  \n");
+    write_file("test.conf",
+               "# comment\n[clipboard]\nto-host=false\ntimeout-ms=1000\n[files]\ndirectory=/srv/files  \n");
     write_file("test.conf.d/50-b.conf", "[clipboard]\ntimeout-ms=3\n");
     write_file("test.conf.d/10-a.conf", "[clipboard]\ntimeout-ms=2\nmax-size=1\n[files]\nenabled=true\n");
     write_file("test.conf.d/90-c.conf.bak", "[clipboard]\ntimeout-ms=4\n");
@@ -165,7 +166,8 @@ static void test_numbers(void)
 
         for (int again = 0; again < 2; again++) {
             /* The default must be within the range too. */
-            CHECK_EQ(config_number(config, "clipboard", "max-size", rows[i].min, MAX(rows[i].max, 64 << 20)), rows[i].value);
+            CHECK_EQ(config_number(config, "clipboard", "max-size", rows[i].min, MAX(rows[i].max, 64 << 20)),
+                     rows[i].value);
         }
         CHECK_EQ(warned("[clipboard] max-size"), rows[i].value == 64 << 20);
     }

@@ -292,7 +292,8 @@ static void test_reset_client(void)
     input->out = bytes_writer(input->bytes, sizeof(input->bytes));
     put_message(input, 1, VD_AGENT_CLIPBOARD_REQUEST, "\1\0\0", 4);
     demuxlog_feed(log, input->bytes, input->out.used);
-    CHECK_STR(log->text->str, "1 bulk clipboard 1000\n2 message client-disconnected 0\n1 message clipboard-request 4\n");
+    CHECK_STR(log->text->str,
+              "1 bulk clipboard 1000\n2 message client-disconnected 0\n1 message clipboard-request 4\n");
     demuxlog_free(log);
 }
 

@@ -12,8 +12,9 @@ static double desktop(uint16_t value, int32_t box, uint32_t size)
 }
 
 /*
- * The pixel of the scanout that a compositor shows at a place of the desktop: the desktop's picture is mirrored if flipped
- * and turned counter-clockwise, written down from the text of wl_output.transform and not from what is tested.
+ * The pixel of the scanout that a compositor shows at a place of the desktop: the desktop's picture is mirrored if
+ * flipped and turned counter-clockwise, written down from the text of wl_output.transform and not from what is
+ * tested.
  */
 static void scanout_pixel(const LayoutDisplay *d, double lx, double ly, int64_t *ret_x, int64_t *ret_y)
 {
@@ -91,7 +92,9 @@ static const struct {
     { "scale 1.5 and 1.25", { { 2560, 1440, 0, 0, 1707, 960, 0 }, { 1920, 1080, 1707, 0, 1536, 864, 0 } } },
     { "mirrored displays", { { 1024, 768, 0, 0, 1024, 768, 0 }, { 1024, 768, 0, 0, 1024, 768, 0 } } },
     { "three in a row",
-      { { 1920, 1080, 1280, 0, 1920, 1080, 0 }, { 1280, 1024, 0, 56, 1280, 1024, 0 }, { 1500, 900, 3200, 0, 1500, 900, 0 } } },
+      { { 1920, 1080, 1280, 0, 1920, 1080, 0 },
+        { 1280, 1024, 0, 56, 1280, 1024, 0 },
+        { 1500, 900, 3200, 0, 1500, 900, 0 } } },
     { "three, mixed",
       { { 3840, 2160, 0, 0, 1920, 1080, 0 }, { 799, 1279, 1920, -199, 799, 1279, 0 }, { 1, 1, 2719, 0, 1, 1, 0 } } },
 };

@@ -63,7 +63,9 @@ static void test_ports_take_turns(void)
     check_chunk(mux, 0, 0, 0);
     put(mux, 0, 4, 5000, 'a');
     check_chunk(mux, VDP_CLIENT_PORT, 2048, 'a');
-    /* A small message of the other port waits behind no further chunk, one of the same port behind the whole message. */
+    /*
+     * A small message of the other port waits behind no further chunk, one of the same port behind the whole message.
+     */
     put(mux, 2, 3, 28, 's');
     put(mux, 1, 11, 28, 'f');
     check_chunk(mux, VDP_SERVER_PORT, 28, 's');
@@ -234,14 +236,17 @@ static void test_largest(void)
     CHECK(mux_busy(mux, 0) && !mux_drop(mux, 0));
 }
 
-/* Messages that a demultiplexer lets through, by lane; the file lane has bulk messages, the others mostly small ones. */
+/*
+ * Messages that a demultiplexer lets through, by lane; the file lane has bulk messages, the others mostly small ones.
+ */
 static GByteArray *source(GRand *random, size_t lane)
 {
+    static const uint32_t types[] = { VD_AGENT_CLIPBOARD, VD_AGENT_FILE_XFER_DATA, VD_AGENT_CLIENT_DISCONNECTED };
     GByteArray *all = g_byte_array_new();
 
     for (int i = 0; i < 20; i++) {
         uint32_t size = lane == 2 ? 0 : (uint32_t)g_rand_int_range(random, 0, i % 4 ? 100 : 40000);
-        uint32_t type = lane == 0 ? VD_AGENT_CLIPBOARD : lane == 1 ? VD_AGENT_FILE_XFER_DATA : VD_AGENT_CLIENT_DISCONNECTED;
+        uint32_t type = types[lane];
         uint32_t head = lane == 0 ? 4 : lane == 1 ? 12 : 0;
         g_autoptr(GByteArray) bytes = message(type, MESSAGE_HEADER_SIZE + head + size, (uint8_t)g_rand_int(random));
         BytesWriter out = bytes_writer(bytes->data + MESSAGE_HEADER_SIZE, head);

@@ -5,9 +5,13 @@
 #include <linux/input-event-codes.h>
 #include <stdlib.h>
 
-static const PointerStep click[] = { { false, EV_ABS, ABS_X, 7 }, { false, EV_KEY, BTN_LEFT, 1 }, { false, EV_SYN, SYN_REPORT, 0 } };
+static const PointerStep click[] = {
+    { false, EV_ABS, ABS_X, 7 }, { false, EV_KEY, BTN_LEFT, 1 }, { false, EV_SYN, SYN_REPORT, 0 }
+};
 static const PointerStep motion[] = { { false, EV_ABS, ABS_X, 8 }, { false, EV_SYN, SYN_REPORT, 0 } };
-static const PointerStep relative[] = { { true, EV_REL, REL_X, 1 }, { true, EV_REL, REL_Y, 1 }, { true, EV_SYN, SYN_REPORT, 0 } };
+static const PointerStep relative[] = {
+    { true, EV_REL, REL_X, 1 }, { true, EV_REL, REL_Y, 1 }, { true, EV_SYN, SYN_REPORT, 0 }
+};
 static const PointerStep wheel[] = { { false, EV_REL, REL_WHEEL_HI_RES, 9 }, { false, EV_SYN, SYN_REPORT, 0 } };
 
 #define PUT(pace, steps) CHECK(pace_put(pace, steps, sizeof(steps) / sizeof(*steps)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The pointer engine by text cases, tests/unit/pointer/NAME.t. A case is a line with its name, lines of what goes in, an empty
- * line and what comes out, one line per report of a device: A is the absolute one, R the relative one.
+ * The pointer engine by text cases, tests/unit/pointer/NAME.t. A case is a line with its name, lines of what goes in,
+ * an empty line and what comes out, one line per report of a device: A is the absolute one, R the relative one.
  *
  *   # name
  *   state DISPLAY X Y [BUTTONS [WHEEL [HWHEEL]]]   BUTTONS: letters of lmrsefb, - for none

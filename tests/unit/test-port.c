@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The port on unix sockets and ptys. What only a virtio port does (reads of 0 bytes, unplugging) is tested in the VM. */
+/*
+ * The port on unix sockets and ptys. What only a virtio port does (reads of 0 bytes, unplugging) is tested in the VM.
+ */
 #define _GNU_SOURCE
 #include "check.h"
 #include "port.h"
@@ -371,6 +373,23 @@ static void test_free(void)
     }
 }
 
+/* Writing to a socket that was closed ends the port and not the program. */
+static void test_write_to_closed(void)
+{
+    Owner owner;
+    int peer = open_pair(&owner);
+
+    check_case("%s", "write to closed");
+    settle();
+    port_pause(owner.port, TRUE);
+    close(peer);
+    owner.to_send = 100;
+    port_kick(owner.port);
+    settle();
+    CHECK(owner.gone != NULL);
+    close_pair(&owner, -1);
+}
+
 static gboolean quit(gpointer loop)
 {
     g_main_loop_quit(loop);
@@ -481,6 +500,7 @@ int main(void)
     test_output();
     test_end();
     test_free();
+    test_write_to_closed();
     test_idle();
     test_pty();
     test_errors();

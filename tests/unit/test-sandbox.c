@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sandbox from inside: this program starts itself once for each profile, with a peer-to-peer D-Bus server for the one
- * that needs D-Bus.
+ * The sandbox from inside: this program starts itself once for each profile, with a peer-to-peer D-Bus server for the
+ * one that needs D-Bus.
  */
 #define _GNU_SOURCE
 #include "check.h"
@@ -192,8 +192,8 @@ static void check_system(const char *address)
     CHECK_EQ(g_unix_fd_list_append(sent, STDERR_FILENO, NULL), 0);
 
     g_autoptr(GVariant) answer = g_dbus_connection_call_with_unix_fd_list_sync(
-        bus, NULL, "/test", "test.Echo", "Echo", g_variant_new("(h)", 0), NULL, G_DBUS_CALL_FLAGS_NONE, 5000, sent, &got,
-        NULL, &error);
+        bus, NULL, "/test", "test.Echo", "Echo", g_variant_new("(h)", 0), NULL, G_DBUS_CALL_FLAGS_NONE, 5000, sent,
+        &got, NULL, &error);
 
     CHECK(answer != NULL);
     CHECK(got != NULL && g_unix_fd_list_get_length(got) == 1);
@@ -317,11 +317,12 @@ static gboolean run_child(const char *program, const char *address)
 {
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     Child child = { .loop = loop };
-    g_autoptr(GSubprocess) process = g_subprocess_new(G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, NULL,
-                                                      program, "--inside", address, NULL);
+    const GSubprocessFlags flags = G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE;
+    g_autoptr(GSubprocess) process = g_subprocess_new(flags, NULL, program, "--inside", address, NULL);
+    GInputStream *output = g_subprocess_get_stdout_pipe(process);
 
     g_assert_nonnull(process);
-    g_input_stream_read_bytes_async(g_subprocess_get_stdout_pipe(process), 1, G_PRIORITY_DEFAULT, NULL, child_ready, process);
+    g_input_stream_read_bytes_async(output, 1, G_PRIORITY_DEFAULT, NULL, child_ready, process);
     g_subprocess_wait_check_async(process, NULL, child_ended, &child);
     g_main_loop_run(loop);
     return child.passed;

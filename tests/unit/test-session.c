@@ -363,9 +363,10 @@ static void test_shifted(void)
 {
     Guest *guest = guest_open(ALL);
     uint8_t bytes[2 * PVMOUSE_FRAME_SIZE] = { PVMOUSE_HELLO };
+    const PvmouseFrame answer = hello(NONCE + 2, 1, 1);
 
     check_case("%s", "shifted");
-    pvmouse_encode(&(PvmouseFrame){ .type = PVMOUSE_HELLO, .sequence = NONCE + 2, .version = 1, .features = 1 }, bytes + 7);
+    pvmouse_encode(&answer, bytes + 7);
     feed_bytes(guest, bytes, PVMOUSE_FRAME_SIZE);
     check_log(guest, "error");
     check_hello(guest, NONCE + 2);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The recorder that stands in for the devices. What udev, libinput and the kernel make of the real ones is for the VM. */
+/*
+ * The recorder that stands in for the devices. What udev, libinput and the kernel make of the real ones is for the
+ * VM.
+ */
 #include "check.h"
 #include "uinput.h"
 
@@ -74,8 +77,10 @@ static void check_error(const char *path, const char *advice)
 int main(void)
 {
     g_autofree char *directory = g_dir_make_tmp("spice-pv-XXXXXX", NULL);
-    g_autofree char *file = g_build_filename(directory, "file", NULL), *fifo = g_build_filename(directory, "fifo", NULL);
-    g_autofree char *path = g_build_filename(directory, "socket", NULL), *none = g_build_filename(directory, "none", NULL);
+    g_autofree char *file = g_build_filename(directory, "file", NULL);
+    g_autofree char *fifo = g_build_filename(directory, "fifo", NULL);
+    g_autofree char *path = g_build_filename(directory, "socket", NULL);
+    g_autofree char *none = g_build_filename(directory, "none", NULL);
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reader;
 
