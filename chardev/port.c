@@ -208,6 +208,9 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
 
     (void)callback;
     (void)user;
+    if (port->dispatching) {
+        return G_SOURCE_CONTINUE;
+    }
     port->dispatching = TRUE;
     turn(port);
     port->dispatching = FALSE;
@@ -294,6 +297,8 @@ Port *port_open(const char *path, const PortEvents *events, gpointer user, GErro
     port->source = g_source_new(&functions, sizeof(PortSource));
     ((PortSource *)port->source)->port = port;
     g_source_set_name(port->source, path);
+    /* Else GLib takes the descriptor out of its poll and wakes itself, with three system calls, for each dispatch. */
+    g_source_set_can_recurse(port->source, TRUE);
     g_source_add_unix_fd(port->source, port->epoll, G_IO_IN);
     g_source_attach(port->source, NULL);
     return g_steal_pointer(&port);
