@@ -54,24 +54,27 @@ def layout(box, *displays):
 class Guest:
     """A running daemon with its host and its reader."""
 
-    def __init__(self):
+    def __init__(self, listener=None):
+        """`listener`: a layout socket to be passed as systemd does it."""
         self.directory = tempfile.TemporaryDirectory(prefix="spice-pv-")
         self.port, self.fifo, self.layout_path = (os.path.join(self.directory.name, name)
                                                   for name in ("port", "events", "layout"))
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(self.port)
-        listener.listen(1)
+        port = socket.socket(socket.AF_UNIX)
+        port.bind(self.port)
+        port.listen(1)
         os.mkfifo(self.fifo)
         self.events_fd = os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK)
         self.log = tempfile.TemporaryFile()
+        command = [PROGRAM, "--port", self.port, "--uinput", self.fifo, "--layout-socket", self.layout_path]
+        if listener:
+            command = ["sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&%d" % listener.fileno()] + command
         # A leak check at the end would need what the sandbox refuses.
         self.process = subprocess.Popen(
-            [PROGRAM, "--port", self.port, "--uinput", self.fifo, "--layout-socket", self.layout_path],
-            stdout=subprocess.DEVNULL, stderr=self.log,
+            command, stdout=subprocess.DEVNULL, stderr=self.log, pass_fds=[listener.fileno()] if listener else [],
             env=dict(os.environ, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"))
-        listener.settimeout(LIMIT)
-        self.host = listener.accept()[0]
-        listener.close()
+        port.settimeout(LIMIT)
+        self.host = port.accept()[0]
+        port.close()
         self.host.setblocking(False)
         self.read = b""
         self.raw = b""
@@ -349,6 +352,24 @@ def test_layout():
         sock.close()
         guest.send(state(32768, 32768, display=0))
         guest.expect((ABS, ABS_X, 49168), REPORT)
+
+
+def test_layout_socket_passed():
+    with tempfile.TemporaryDirectory(prefix="spice-pv-") as directory:
+        path = os.path.join(directory, "passed")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(path)
+        listener.listen(1)
+        with Guest(listener) as guest, listener:
+            guest.layout_path = path
+            guest.open().connect().send(layout((0, 0, 10, 10), (10, 10, 0, 0, 5, 5, 0)))
+
+            def halved():
+                guest.send(state(65535, 65535), state(65535, 65535, 0, 120))
+                guest.until(lambda: (REL, REL_WHEEL, 1) in guest.events, "wheel")
+                return any(event[:2] == (ABS, ABS_X) and 30000 < event[2] < 35000 for event in guest.events)
+
+            guest.until(halved, "layout by the passed socket")
 
 
 def test_layout_connections():
