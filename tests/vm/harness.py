@@ -178,6 +178,12 @@ class Machine:
         probe = self.probe("evdev '%s'" % self.agent.pointer)
         return lambda command="counts": json.loads(probe.ask(command))[self.agent.pointer]
 
+    def session_daemon_connected(self):
+        """Whether alice's session daemon of ours is connected to the system daemon."""
+        return self.guest.ok("busctl --user --timeout=1 get-property org.spice_space.AgentSession1 "
+                             "/org/spice_space/AgentSession1 org.spice_space.AgentSession1 Connected | grep -q true",
+                             user="alice")
+
     def reconnect(self):
         self.client.command("disconnect")
         self.client.connect(self.vm.spice)
