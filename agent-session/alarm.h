@@ -2,8 +2,8 @@
 /*
  * alarm.h - one callback at a time of g_get_monotonic_time(). Not set, it wakes nobody.
  *
- * It may come early, when the time was moved back meanwhile: the callback looks at the clock and sets the alarm anew. So
- * moving it back for each piece of a transfer costs nothing.
+ * It may come early, when the time was moved back meanwhile: the callback looks at the clock and sets the alarm anew.
+ * So moving it back for each piece of a transfer costs nothing.
  */
 #ifndef ALARM_H
 #define ALARM_H

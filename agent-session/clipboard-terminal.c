@@ -45,7 +45,10 @@ static void terminal_over(gpointer terminals, G_GNUC_UNUSED GObject *task)
     g_rc_box_release(terminals);
 }
 
-/* Check what a terminal wants, and count it until its task is over. VD_AGENT_CLIPBOARD_NONE: its task has been answered. */
+/*
+ * Check what a terminal wants, and count it until its task is over. VD_AGENT_CLIPBOARD_NONE: its task has been
+ * answered.
+ */
 static guint32 admit(Clipboard *clipboard, guint8 selection, const char *mime, int fd, GTask *task)
 {
     guint32 type = type_of(mime);

@@ -77,8 +77,8 @@ static void on_targets(SinkEnd how, G_GNUC_UNUSED Atom type, int format, GByteAr
 static void ask_targets(Owned *owned)
 {
     ClipboardX11 *clipboard = owned->clipboard;
-    if (x11_fetcher_get(clipboard->fetcher, owned->atom, clipboard->targets.targets, owned->since, TARGETS_BYTES, on_targets,
-                        owned))
+    if (x11_fetcher_get(clipboard->fetcher, owned->atom, clipboard->targets.targets, owned->since, TARGETS_BYTES,
+                        on_targets, owned))
         return;
     log_peer(&clipboard->log, "too many requests under way to ask what %s has", name_of(owned));
     report(owned);
@@ -145,7 +145,8 @@ static gboolean on_event(const XEvent *event, gpointer user)
     }
 }
 
-ClipboardX11 *clipboard_x11_new(X11 *x11, guint timeout_ms, const ClipboardX11Events *events, gpointer user, GError **error)
+ClipboardX11 *clipboard_x11_new(X11 *x11, guint timeout_ms, const ClipboardX11Events *events, gpointer user,
+                                GError **error)
 {
     Display *display = x11_display(x11);
     int first_event, first_error;
@@ -163,8 +164,8 @@ ClipboardX11 *clipboard_x11_new(X11 *x11, guint timeout_ms, const ClipboardX11Ev
     clipboard->owned[0].atom = clipboard->targets.clipboard;
     clipboard->owned[1].atom = XA_PRIMARY;
     XSetWindowAttributes attributes = { .event_mask = PropertyChangeMask };
-    clipboard->window = XCreateWindow(display, x11_root(x11), -1, -1, 1, 1, 0, 0, InputOnly, CopyFromParent, CWEventMask,
-                                      &attributes);
+    clipboard->window = XCreateWindow(display, x11_root(x11), -1, -1, 1, 1, 0, 0, InputOnly, CopyFromParent,
+                                      CWEventMask, &attributes);
     clipboard->fetcher = x11_fetcher_new(x11, &clipboard->targets, clipboard->window, timeout_ms);
     const X11PasterEvents paster_events = { .want = events->want, .ready = events->ready, .gone = events->gone };
     clipboard->paster = x11_paster_new(x11, &clipboard->targets, timeout_ms, &paster_events, user);
@@ -242,7 +243,8 @@ gboolean clipboard_x11_fetch(ClipboardX11 *clipboard, guint8 selection, guint32 
         return FALSE;
     Fetch *fetch = g_new(Fetch, 1);
     *fetch = (Fetch){ .clipboard = clipboard, .type = type, .fetched = fetched, .user = user };
-    if (!x11_fetcher_get(clipboard->fetcher, owned->atom, owned->offer.best[type], owned->since, limit, on_fetched, fetch)) {
+    if (!x11_fetcher_get(clipboard->fetcher, owned->atom, owned->offer.best[type], owned->since, limit, on_fetched,
+                         fetch)) {
         g_free(fetch);
         return FALSE;
     }

@@ -2,8 +2,8 @@
 /*
  * clipboard-x11.h - CLIPBOARD and PRIMARY of an X server, for the clipboard facade.
  *
- * Works with one unmapped InputOnly window: nothing that a window manager could show or focus. Selections are numbered as
- * in the agent protocol, VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD and _PRIMARY.
+ * Works with one unmapped InputOnly window: nothing that a window manager could show or focus. Selections are numbered
+ * as in the agent protocol, VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD and _PRIMARY.
  */
 #ifndef CLIPBOARD_X11_H
 #define CLIPBOARD_X11_H
@@ -30,7 +30,8 @@ typedef struct ClipboardX11Events {
 } ClipboardX11Events;
 
 /* Fails without the XFixes extension. `x11` outlives the result. Nothing is called back before the main loop runs. */
-ClipboardX11 *clipboard_x11_new(X11 *x11, guint timeout_ms, const ClipboardX11Events *events, gpointer user, GError **error);
+ClipboardX11 *clipboard_x11_new(X11 *x11, guint timeout_ms, const ClipboardX11Events *events, gpointer user,
+                                GError **error);
 
 /* Gives up what it owns; sinks are reported gone, fetches are forgotten. */
 void clipboard_x11_free(ClipboardX11 *clipboard);

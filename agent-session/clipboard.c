@@ -34,7 +34,8 @@ static void refused_off(Clipboard *clipboard, Side *side, gboolean to_host)
     };
     gboolean *told = to_host ? &side->told_to_host : &side->told_from_host;
     if (!*told)
-        clipboard->peer.refused(what[number(clipboard, side)][to_host], "switched off in the configuration", clipboard->user);
+        clipboard->peer.refused(what[number(clipboard, side)][to_host], "switched off in the configuration",
+                                clipboard->user);
     *told = TRUE;
 }
 
@@ -125,7 +126,8 @@ static void on_fetched(SinkEnd how, GBytes *value, gpointer user)
     if (how == SINK_REFUSED)
         refused_size(clipboard);
     else if (how == SINK_TIMEOUT)
-        log_peer(&clipboard->client, "a request for clipboard data (%s) was answered with nothing: the program that has them "
+        log_peer(&clipboard->client,
+                 "a request for clipboard data (%s) was answered with nothing: the program that has them "
                  "was silent for %u ms", vdagent_clipboard_name(fetch->type), clipboard->policy.timeout_ms);
 }
 
@@ -148,8 +150,8 @@ static void on_client_request(Clipboard *clipboard, const VdagentRequest *reques
         if (!fits)
             refused_size(clipboard);
     } else if (clipboard->x11 == NULL ||
-               !clipboard_x11_fetch(clipboard->x11, request->selection, request->type, room_for_values(clipboard), on_fetched,
-                                    &side->fetch[request->type])) {
+               !clipboard_x11_fetch(clipboard->x11, request->selection, request->type, room_for_values(clipboard),
+                                    on_fetched, &side->fetch[request->type])) {
         answer(clipboard, side, request->type, NULL);
     }
 }
@@ -414,7 +416,8 @@ static void on_client_grab(Clipboard *clipboard, Side *side, const VdagentGrab *
         if (grab->type[i] < SELECTION_TYPES)
             offers |= 1u << grab->type[i];
     }
-    clipboard_apply(clipboard, side, selection_host_grab(&side->selection, grab->serial, offers & SELECTION_ALL), FALSE);
+    clipboard_apply(clipboard, side, selection_host_grab(&side->selection, grab->serial, offers & SELECTION_ALL),
+                    FALSE);
 }
 
 void clipboard_message(Clipboard *clipboard, const VdagentMessage *message)

@@ -3,8 +3,9 @@
  * clipboard.h - the guest's clipboard on one side, the SPICE client's on the other.
  *
  * The facade owns policy and the pure state machine (selection.h); a backend owns the desktop's selections. Data move
- * only when somebody pastes. From the host they pass in pieces (inflow.h); a value of the guest is gathered first, since
- * its size goes before it, and freed when it is sent (outflow.h). All that is gathered and waits is at most max_size.
+ * only when somebody pastes. From the host they pass in pieces (inflow.h); a value of the guest is gathered first,
+ * since its size goes before it, and freed when it is sent (outflow.h). All that is gathered and waits is at most
+ * max_size.
  *
  * Text has line feeds: the guest announces VD_AGENT_CAP_GUEST_LINEEND_LF, and the client converts from and to its own.
  */
@@ -39,15 +40,17 @@ Clipboard *clipboard_new(const ClipboardPolicy *policy, const ClipboardPeer *pee
 void clipboard_free(Clipboard *clipboard);
 
 /*
- * Add what the clipboard can do to the capabilities to announce: nothing with both directions off, and the same with X and
- * without, since terminals copy and paste too.
+ * Add what the clipboard can do to the capabilities to announce: nothing with both directions off, and the same with X
+ * and without, since terminals copy and paste too.
  */
 void clipboard_add_caps(const Clipboard *clipboard, Caps *caps);
 
 /* Serve this X connection; NULL for none. The connection must outlive its use. */
 gboolean clipboard_set_x11(Clipboard *clipboard, X11 *x11, GError **error);
 
-/* Events of the connection, as in client.h. With agreed NULL the client left: its grabs end and requests get nothing. */
+/*
+ * Events of the connection, as in client.h. With agreed NULL the client left: its grabs end and requests get nothing.
+ */
 void clipboard_peer(Clipboard *clipboard, const Caps *agreed, const Caps *theirs);
 void clipboard_message(Clipboard *clipboard, const VdagentMessage *message);
 void clipboard_bulk(Clipboard *clipboard, const VdagentMessage *head);

@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-/* So much of a value goes into its digest: enough to tell two values of one size apart, and cheap beside the transfer. */
+/*
+ * So much of a value goes into its digest: enough to tell two values of one size apart, and cheap beside the transfer.
+ */
 #define DIGEST_BYTES 65536u
 #define DIGEST_SIZE 32u
 
@@ -122,7 +124,8 @@ static void on_alarm(gpointer user)
     update(inflow);
 }
 
-Inflow *inflow_new(Selection *const *selections, gint64 max_size, guint timeout_ms, const InflowEvents *events, gpointer user)
+Inflow *inflow_new(Selection *const *selections, gint64 max_size, guint timeout_ms, const InflowEvents *events,
+                   gpointer user)
 {
     Inflow *inflow = g_new0(Inflow, 1);
     memcpy(inflow->selections, selections, sizeof inflow->selections);

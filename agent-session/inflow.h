@@ -25,7 +25,8 @@ typedef struct InflowEvents {
 } InflowEvents;
 
 /* The INFLOW_SELECTIONS `selections` outlive the result. */
-Inflow *inflow_new(Selection *const *selections, gint64 max_size, guint timeout_ms, const InflowEvents *events, gpointer user);
+Inflow *inflow_new(Selection *const *selections, gint64 max_size, guint timeout_ms, const InflowEvents *events,
+                   gpointer user);
 void inflow_free(Inflow *inflow);
 
 /* Somebody wants the host's content. */

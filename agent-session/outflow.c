@@ -59,7 +59,8 @@ static gboolean send_first(Outflow *outflow, Answer *answer)
             return FALSE;
         gsize piece = MIN(room, size - answer->at);
         answer->at += piece;
-        outflow->events.data((const guint8 *) g_bytes_get_data(answer->value, NULL) + answer->at - piece, piece, outflow->user);
+        outflow->events.data((const guint8 *) g_bytes_get_data(answer->value, NULL) + answer->at - piece, piece,
+                             outflow->user);
     }
     return TRUE;
 }

@@ -2,8 +2,8 @@
 /*
  * outflow.h - answers to the SPICE client's requests, one after the other, as the connection takes them.
  *
- * A value is freed as soon as its last byte is sent. A client that asks and does not read gets OUTFLOW_MAX answers queued,
- * after that none; the bytes of their values are for the caller to bound.
+ * A value is freed as soon as its last byte is sent. A client that asks and does not read gets OUTFLOW_MAX answers
+ * queued, after that none; the bytes of their values are for the caller to bound.
  */
 #ifndef OUTFLOW_H
 #define OUTFLOW_H

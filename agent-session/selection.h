@@ -5,14 +5,14 @@
  * Pure: no I/O, no clock, no log. Events go in, and what must be done comes out as flags or as an answer. Times are
  * microseconds of any clock that never goes back.
  *
- * Grabs cross. With VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL each side counts the grabs of both: the sender puts its count into
- * the grab and adds one, the receiver adds one for each grab it takes. A client whose grab carries the count before our
- * last grab had not seen that one: the client wins, since it drops ours by the same reasoning. An older grab is stale.
- * A grab ahead of our count is taken too, and the count follows it: the peer knows of grabs that we do not.
+ * Grabs cross. With VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL each side counts the grabs of both: the sender puts its count
+ * into the grab and adds one, the receiver adds one for each grab it takes. A client whose grab carries the count
+ * before our last grab had not seen that one: the client wins, since it drops ours by the same reasoning. An older grab
+ * is stale. A grab ahead of our count is taken too, and the count follows it: the peer knows of grabs that we do not.
  *
- * Answers carry no request id. So one request for each type is under way at a time, those who want the same meanwhile join
- * it, and the answer to a request given up by timeout is owed: the next answer of that type is swallowed. A client may
- * also never answer (spice-gtk does not, for an image that is empty or too large). What is owed is therefore
+ * Answers carry no request id. So one request for each type is under way at a time, those who want the same meanwhile
+ * join it, and the answer to a request given up by timeout is owed: the next answer of that type is swallowed. A client
+ * may also never answer (spice-gtk does not, for an image that is empty or too large). What is owed is therefore
  * forgotten when a request has timed out although an answer was swallowed for it, and after SELECTION_OWED_US: GTK
  * gives up on an owner after 30 seconds, so nothing comes so late.
  *
@@ -76,9 +76,9 @@ typedef struct Selection {
 } Selection;
 
 /*
- * A client arrived (that can do clipboard by demand, on this selection) or left. All that was under way ends: the caller
- * fails each paste of the host's content and forgets the client's requests. What a program owned before is not offered to
- * a new client, since that would take from its user what he has just copied to paste it here.
+ * A client arrived (that can do clipboard by demand, on this selection) or left. All that was under way ends: the
+ * caller fails each paste of the host's content and forgets the client's requests. What a program owned before is not
+ * offered to a new client, since that would take from its user what he has just copied to paste it here.
  */
 unsigned selection_peer(Selection *selection, gboolean present, gboolean serials, gboolean no_release);
 
@@ -94,13 +94,15 @@ unsigned selection_nobody(Selection *selection);
 /* The content is now what somebody at a terminal gave. */
 unsigned selection_terminal(Selection *selection, guint32 offers);
 
-/* The client's grab and release. `serial` counts only if serials were agreed; unknown types are left out of `offers`. */
+/*
+ * The client's grab and release. `serial` counts only if serials were agreed; unknown types are left out of `offers`.
+ */
 unsigned selection_host_grab(Selection *selection, guint32 serial, guint32 offers);
 unsigned selection_host_release(Selection *selection);
 
 /*
- * A program that took the selection over and offers `offers`: could it be the host's content come back? If so the type by
- * which to compare, else 0. Compared equal, it is reported by selection_echo(), otherwise, as if not suspect, by
+ * A program that took the selection over and offers `offers`: could it be the host's content come back? If so the type
+ * by which to compare, else 0. Compared equal, it is reported by selection_echo(), otherwise, as if not suspect, by
  * selection_program(). It is suspect if it offers only what the host does and something of it was read from us.
  */
 guint32 selection_suspect(const Selection *selection, guint32 offers);
@@ -129,9 +131,9 @@ typedef enum SelectionAnswer {
 } SelectionAnswer;
 
 /*
- * An answer of the client begins. A client that has nothing may answer with type VD_AGENT_CLIPBOARD_NONE: then `type` is
- * set to that of the oldest request. After _DELIVER, selection_answered() at the end. selection_progress() for each piece of
- * any answer, whoever it is for: a client that is busy sending is not silent.
+ * An answer of the client begins. A client that has nothing may answer with type VD_AGENT_CLIPBOARD_NONE: then `type`
+ * is set to that of the oldest request. After _DELIVER, selection_answered() at the end. selection_progress() for each
+ * piece of any answer, whoever it is for: a client that is busy sending is not silent.
  */
 SelectionAnswer selection_answer(Selection *selection, guint32 *type, gint64 now);
 void selection_progress(Selection *selection, gint64 now);
@@ -140,8 +142,8 @@ void selection_progress(Selection *selection, gint64 now);
 void selection_answered(Selection *selection, guint32 type, gboolean delivered);
 
 /*
- * The next type whose request has heard nothing for `timeout`, or 0. Its pastes end with nothing; an answer that has begun
- * goes on and is dropped.
+ * The next type whose request has heard nothing for `timeout`, or 0. Its pastes end with nothing; an answer that has
+ * begun goes on and is dropped.
  */
 guint32 selection_expire(Selection *selection, gint64 now, gint64 timeout);
 

@@ -2,9 +2,9 @@
 /*
  * sink.h - somebody who pastes: takes one value in pieces, from the host or from memory.
  *
- * A feeder calls begin() once, data() for each piece and end() last; end() may also come first or in between, when there
- * is nothing or no more. After end() the sink is no more the feeder's. The sink calls nothing of the feeder from inside
- * these; from outside it says that it is ready again, or gone (then end() is not called).
+ * A feeder calls begin() once, data() for each piece and end() last; end() may also come first or in between, when
+ * there is nothing or no more. After end() the sink is no more the feeder's. The sink calls nothing of the feeder from
+ * inside these; from outside it says that it is ready again, or gone (then end() is not called).
  */
 #ifndef SINK_H
 #define SINK_H

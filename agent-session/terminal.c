@@ -55,7 +55,8 @@ static GBytes *read_value(const Job *job, GError **error)
         if (got > 0)
             g_byte_array_append(value, piece, got);
         if (value->len > job->limit) {
-            g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "more than the maximum of %zu bytes", job->limit);
+            g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "more than the maximum of %zu bytes",
+                        job->limit);
             return NULL;
         }
     } while (got != 0);
@@ -82,7 +83,8 @@ static gboolean write_value(const Job *job, GError **error)
 }
 
 /* In both directions the other side has its end before the answer comes. */
-static void read_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data, G_GNUC_UNUSED GCancellable *cancellable)
+static void read_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data,
+                        G_GNUC_UNUSED GCancellable *cancellable)
 {
     const Job *job = data;
     GError *error = NULL;
@@ -94,7 +96,8 @@ static void read_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer dat
         g_task_return_error(task, error);
 }
 
-static void write_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data, G_GNUC_UNUSED GCancellable *cancellable)
+static void write_thread(GTask *task, G_GNUC_UNUSED gpointer source, gpointer data,
+                         G_GNUC_UNUSED GCancellable *cancellable)
 {
     const Job *job = data;
     GError *error = NULL;

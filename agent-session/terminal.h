@@ -2,9 +2,10 @@
 /*
  * terminal.h - clipboard content from and to a descriptor of somebody at a terminal.
  *
- * The other end is a person or a pipe that may take its time, and the descriptor may be anything, blocking or not, with flags
- * that are not ours to change: so a thread of its own reads or writes it. Values are whole in memory meanwhile, bounded by
- * the caller's limit and by the caller's number of calls. SIGPIPE must be ignored, as GLib does with its first socket.
+ * The other end is a person or a pipe that may take its time, and the descriptor may be anything, blocking or not, with
+ * flags that are not ours to change: so a thread of its own reads or writes it. Values are whole in memory meanwhile,
+ * bounded by the caller's limit and by the caller's number of calls. SIGPIPE must be ignored, as GLib does with its
+ * first socket.
  */
 #ifndef TERMINAL_H
 #define TERMINAL_H

@@ -2,10 +2,10 @@
 /*
  * x11-fetch.h - get selection content from X programs (ICCCM 2.4, as requestor), INCR included.
  *
- * A value is gathered whole, since its size must be known before its first byte can go to the SPICE client. The limit given
- * with each request is for what all requests under way have gathered. Each request has a property name of its own. What
- * arrives in a property that no request waits for, because the owner was too slow or has too much, is deleted unread, so
- * that the owner comes to its end: some programs die when a requestor vanishes.
+ * A value is gathered whole, since its size must be known before its first byte can go to the SPICE client. The limit
+ * given with each request is for what all requests under way have gathered. Each request has a property name of its
+ * own. What arrives in a property that no request waits for, because the owner was too slow or has too much, is deleted
+ * unread, so that the owner comes to its end: some programs die when a requestor vanishes.
  */
 #ifndef X11_FETCH_H
 #define X11_FETCH_H
@@ -17,8 +17,8 @@
 typedef struct X11Fetcher X11Fetcher;
 
 /*
- * The end of a request. SINK_DONE: the property's type and its content (format 32 as guint32), to be freed by the callee;
- * NULL otherwise.
+ * The end of a request. SINK_DONE: the property's type and its content (format 32 as guint32), to be freed by the
+ * callee; NULL otherwise.
  */
 typedef void (*X11Fetched)(SinkEnd how, Atom type, int format, GByteArray *data, gpointer user);
 

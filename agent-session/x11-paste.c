@@ -87,7 +87,8 @@ static Paste *find(X11Paster *paster, Window window, Atom property)
     return NULL;
 }
 
-static void put(X11Paster *paster, const XSelectionRequestEvent *request, Atom type, int format, const void *data, gsize count)
+static void put(X11Paster *paster, const XSelectionRequestEvent *request, Atom type, int format, const void *data,
+                gsize count)
 {
     XChangeProperty(paster->display, request->requestor, request->property, type, format, PropModeReplace, data, count);
 }
@@ -262,7 +263,8 @@ static void on_alarm(gpointer user)
     update(paster);
 }
 
-X11Paster *x11_paster_new(X11 *x11, const X11Targets *targets, guint timeout_ms, const X11PasterEvents *events, gpointer user)
+X11Paster *x11_paster_new(X11 *x11, const X11Targets *targets, guint timeout_ms, const X11PasterEvents *events,
+                          gpointer user)
 {
     X11Paster *paster = g_new0(X11Paster, 1);
     paster->x11 = x11;
@@ -305,7 +307,8 @@ static gboolean watch(X11Paster *paster, Paste *paste)
     return x11_pop_errors(paster->x11) == 0;
 }
 
-static gboolean paste_start(X11Paster *paster, const Conversion *conversion, guint8 selection, guint32 type, X11Form form)
+static gboolean paste_start(X11Paster *paster, const Conversion *conversion, guint8 selection, guint32 type,
+                            X11Form form)
 {
     Paste *paste = find(paster, conversion->request.requestor, conversion->request.property);
     if (paste != NULL)
@@ -360,9 +363,10 @@ static Multiple *read_pairs(X11Paster *paster, const XSelectionRequestEvent *req
     guint8 *data = NULL;
     Multiple *multiple = NULL;
     x11_push_errors(paster->x11);
-    int result = XGetWindowProperty(paster->display, request->requestor, request->property, 0, 2 * X11_PASTE_PAIRS, False,
-                                    AnyPropertyType, &type, &format, &count, &left, &data);
-    if (x11_pop_errors(paster->x11) == 0 && result == Success && format == 32 && count > 0 && count % 2 == 0 && left == 0) {
+    int result = XGetWindowProperty(paster->display, request->requestor, request->property, 0, 2 * X11_PASTE_PAIRS,
+                                    False, AnyPropertyType, &type, &format, &count, &left, &data);
+    gboolean good = x11_pop_errors(paster->x11) == 0 && result == Success;
+    if (good && format == 32 && count > 0 && count % 2 == 0 && left == 0) {
         multiple = g_new0(Multiple, 1);
         multiple->request = *request;
         multiple->count = count;
@@ -373,7 +377,8 @@ static Multiple *read_pairs(X11Paster *paster, const XSelectionRequestEvent *req
     return multiple;
 }
 
-void x11_paster_request(X11Paster *paster, const XSelectionRequestEvent *event, guint8 selection, guint32 types, Time since)
+void x11_paster_request(X11Paster *paster, const XSelectionRequestEvent *event, guint8 selection, guint32 types,
+                        Time since)
 {
     Conversion conversion = { .request = *event };
     if (event->target != paster->targets->multiple) {
@@ -393,9 +398,10 @@ void x11_paster_request(X11Paster *paster, const XSelectionRequestEvent *event, 
     conversion.multiple = multiple;
     for (gulong i = 0; i < count; i += 2) {
         conversion.pair = i;
-        conversion.request.target = multiple->pair[i];
-        conversion.request.property = multiple->pair[i + 1];
-        gboolean proper = multiple->pair[i] != None && multiple->pair[i + 1] != None && multiple->pair[i + 1] != event->property;
+        Atom target = multiple->pair[i], property = multiple->pair[i + 1];
+        conversion.request.target = target;
+        conversion.request.property = property;
+        gboolean proper = target != None && property != None && property != event->property;
         convert(paster, &conversion, selection, proper ? types : 0, since);
     }
     multiple_done(paster, multiple);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * x11-paste.h - give selection content to X programs that paste (ICCCM 2.2 and 2.5, as owner), INCR and MULTIPLE included.
+ * x11-paste.h - give selection content to X programs that paste (ICCCM 2.2 and 2.5, as owner), INCR and MULTIPLE
+ * included.
  *
- * Values of up to X11_PASTE_CHUNK bytes go in one property, larger ones by INCR as they come, at the requestor's pace: one
- * chunk with the server, less than one chunk and one piece here. Only text for targets that must be converted is
- * gathered first. A value that breaks off in the middle is never completed, so that no program takes a part for the whole.
+ * Values of up to X11_PASTE_CHUNK bytes go in one property, larger ones by INCR as they come, at the requestor's pace:
+ * one chunk with the server, less than one chunk and one piece here. Only text for targets that must be converted is
+ * gathered first. A value that breaks off in the middle is never completed, so that no program takes a part for the
+ * whole.
  */
 #ifndef X11_PASTE_H
 #define X11_PASTE_H
@@ -31,13 +33,15 @@ typedef struct X11PasterEvents {
 } X11PasterEvents;
 
 /* A requestor that does nothing for `timeout_ms` is given up. */
-X11Paster *x11_paster_new(X11 *x11, const X11Targets *targets, guint timeout_ms, const X11PasterEvents *events, gpointer user);
+X11Paster *x11_paster_new(X11 *x11, const X11Targets *targets, guint timeout_ms, const X11PasterEvents *events,
+                          gpointer user);
 
 /* Pastes under way are refused or broken off; the sinks that are still fed are reported gone. */
 void x11_paster_free(X11Paster *paster);
 
 /* A request to us as owner of `selection` since `since` with a set of types. */
-void x11_paster_request(X11Paster *paster, const XSelectionRequestEvent *event, guint8 selection, guint32 types, Time since);
+void x11_paster_request(X11Paster *paster, const XSelectionRequestEvent *event, guint8 selection, guint32 types,
+                        Time since);
 
 /* PropertyNotify or DestroyNotify of a requestor's window. FALSE if no paste goes there. */
 gboolean x11_paster_event(X11Paster *paster, const XEvent *event);

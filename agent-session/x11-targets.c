@@ -36,8 +36,9 @@ G_STATIC_ASSERT(G_N_ELEMENTS(rows) == X11_TARGETS_MAX);
 
 /* Targets that say something about the selection, or do something, and are no content of their own. */
 static const char *const about[] = {
-    "CLIPBOARD", "TARGETS", "MULTIPLE", "TIMESTAMP", "SAVE_TARGETS", "INCR", "ATOM_PAIR", "NULL", "DELETE", "INSERT_SELECTION",
-    "INSERT_PROPERTY", "LENGTH", "LIST_LENGTH", "CLIENT_WINDOW", "OWNER_OS", "HOST_NAME", "USER", "PROCESS", "CLASS", "NAME",
+    "CLIPBOARD",       "TARGETS", "MULTIPLE",    "TIMESTAMP",     "SAVE_TARGETS", "INCR",      "ATOM_PAIR",
+    "NULL",            "DELETE",  "LIST_LENGTH", "CLIENT_WINDOW", "OWNER_OS",     "HOST_NAME", "INSERT_SELECTION",
+    "INSERT_PROPERTY", "LENGTH",  "USER",        "PROCESS",       "CLASS",        "NAME",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(about) == X11_TARGETS_ABOUT);
 

@@ -5,8 +5,8 @@
  * One table row per target says which type it is and in which form its bytes are. Sources: ICCCM 2.6.2 for STRING,
  * COMPOUND_TEXT and TEXT; the others are conventions of the toolkits.
  *
- * Line ends: the agent announces VD_AGENT_CAP_GUEST_LINEEND_LF, which tells the client to convert from and to its own, so
- * text passes unchanged. No capability lets a client say that it cannot.
+ * Line ends: the agent announces VD_AGENT_CAP_GUEST_LINEEND_LF, which tells the client to convert from and to its own,
+ * so text passes unchanged. No capability lets a client say that it cannot.
  */
 #ifndef X11_TARGETS_H
 #define X11_TARGETS_H

@@ -3,8 +3,9 @@
  * x11.h - one connection to an X server on the GLib main loop.
  *
  * Events go to the handlers that the backends register. A server that dies ends the connection, not the process: the
- * `closed` callback runs from the main loop before anything else of normal priority, and until x11_free() the Xlib calls
- * that a callback already under way still makes are harmless. Replies then fail: initialise what they should fill.
+ * `closed` callback runs from the main loop before anything else of normal priority, and until x11_free() the Xlib
+ * calls that a callback already under way still makes are harmless. Replies then fail: initialise what they should
+ * fill.
  */
 #ifndef X11_H
 #define X11_H
@@ -18,9 +19,9 @@ typedef struct X11 X11;
 typedef gboolean (*X11Handler)(const XEvent *event, gpointer user);
 
 /*
- * Connect to `display` (":0") with `xauthority` (NULL: the default file; else the process's XAUTHORITY is set to it, since
- * Xlib takes it from there). Connecting blocks for a local server's handshake only; a display that is not local is
- * refused. `closed` is called once, from the main loop, when the server went away; x11_free() is fine in it.
+ * Connect to `display` (":0") with `xauthority` (NULL: the default file; else the process's XAUTHORITY is set to it,
+ * since Xlib takes it from there). Connecting blocks for a local server's handshake only; a display that is not local
+ * is refused. `closed` is called once, from the main loop, when the server went away; x11_free() is fine in it.
  */
 X11 *x11_new(const char *display, const char *xauthority, void (*closed)(gpointer user), gpointer user, GError **error);
 void x11_free(X11 *x11);

@@ -21,8 +21,8 @@ static GLogWriterOutput on_log(G_GNUC_UNUSED GLogLevelFlags level, const GLogFie
     return G_LOG_WRITER_HANDLED;
 }
 
-static void on_unstructured_log(G_GNUC_UNUSED const char *domain, G_GNUC_UNUSED GLogLevelFlags level, const char *message,
-                                G_GNUC_UNUSED gpointer user)
+static void on_unstructured_log(G_GNUC_UNUSED const char *domain, G_GNUC_UNUSED GLogLevelFlags level,
+                                const char *message, G_GNUC_UNUSED gpointer user)
 {
     g_string_append_printf(logged, "%s\n", message);
 }

@@ -78,33 +78,40 @@ static void sending_free(gpointer data)
     g_free(sending);
 }
 
+static gboolean send_piece(gpointer user);
+
+static void kick(Host *host)
+{
+    const Sending *sending = g_queue_peek_head(&host->sending);
+    gboolean more = sending != NULL && (!sending->begun || sending->at < sending->given);
+    if (host->source == 0 && !host->paused && more)
+        host->source = g_idle_add_full(G_PRIORITY_DEFAULT, send_piece, host, NULL);
+}
+
 static gboolean send_piece(gpointer user)
 {
     Host *host = user;
     Sending *sending = g_queue_peek_head(&host->sending);
+    if (host->paused) {
+        host->source = 0;
+        return G_SOURCE_REMOVE;
+    }
     if (!sending->begun)
         clipboard_bulk(host->clipboard, &sending->head);
     sending->begun = TRUE;
     gsize piece = MIN(sending->given - sending->at, PIECE);
-    if (piece > 0)
-        clipboard_data(host->clipboard, (const guint8 *) g_bytes_get_data(sending->data, NULL) + sending->at, piece);
+    const guint8 *data = g_bytes_get_data(sending->data, NULL);
     sending->at += piece;
+    if (piece > 0)
+        clipboard_data(host->clipboard, data + sending->at - piece, piece);
     if (sending->at == sending->head.clipboard.size) {
-        clipboard_bulk_end(host->clipboard);
         g_queue_pop_head(&host->sending);
         sending_free(sending);
+        clipboard_bulk_end(host->clipboard);
     }
-    gboolean stuck = sending == g_queue_peek_head(&host->sending) && sending->at == sending->given;
-    if (!host->paused && !stuck && !g_queue_is_empty(&host->sending))
-        return G_SOURCE_CONTINUE;
     host->source = 0;
+    kick(host);
     return G_SOURCE_REMOVE;
-}
-
-static void kick(Host *host)
-{
-    if (host->source == 0 && !host->paused && !g_queue_is_empty(&host->sending))
-        host->source = g_idle_add_full(G_PRIORITY_DEFAULT, send_piece, host, NULL);
 }
 
 static void on_pause(gboolean paused, gpointer user)
@@ -114,7 +121,9 @@ static void on_pause(gboolean paused, gpointer user)
     host->paused = paused;
     host->pauses += paused;
     if (paused)
-        g_clear_handle_id(&host->source, g_source_remove);
+        host->paused_since = g_get_monotonic_time();
+    else
+        host->longest = MAX(host->longest, g_get_monotonic_time() - host->paused_since);
     kick(host);
 }
 

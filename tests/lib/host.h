@@ -16,10 +16,12 @@ typedef struct Host {
     GByteArray *data; /* of the last "data" */
     gsize room;       /* bytes that may be sent before host_make_room() */
     GBytes *content;  /* the answer to each request, if not NULL */
-    /* Private. */
-    gsize expected;
     gboolean paused;
     guint pauses;
+    gint64 longest;   /* pause, in microseconds */
+    /* Private. */
+    gint64 paused_since;
+    gsize expected;
     GQueue sending;
     guint source;
 } Host;

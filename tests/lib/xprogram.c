@@ -67,8 +67,9 @@ static void on_request(XProgram *program, const XSelectionRequestEvent *request)
             program->sent = 0;
             program->finished = FALSE;
             XSelectInput(program->display, program->to, PropertyChangeMask);
+            long claim = program->claim != 0 ? program->claim : (long) size;
             XChangeProperty(program->display, request->requestor, request->property, xprogram_atom(program, "INCR"), 32,
-                            PropModeReplace, (guint8 *) &(long){ program->claim != 0 ? program->claim : (long) size }, 1);
+                            PropModeReplace, (guint8 *) &claim, 1);
         } else {
             put(program, request->requestor, request->property, content, 0, size);
         }
@@ -267,8 +268,8 @@ static XResult *add_result(XProgram *program, const char *target)
 XResult *xprogram_paste(XProgram *program, const char *selection, const char *target)
 {
     XResult *result = add_result(program, target);
-    XConvertSelection(program->display, xprogram_atom(program, selection), result->target, result->property, program->window,
-                      CurrentTime);
+    XConvertSelection(program->display, xprogram_atom(program, selection), result->target, result->property,
+                      program->window, CurrentTime);
     XSync(program->display, False);
     return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * xprogram.h - a program on the X server, for tests: owns selections or pastes, by the book or in one of the ways in which
- * real ones misbehave. Has a connection of its own, on the test's main loop.
+ * xprogram.h - a program on the X server, for tests: owns selections or pastes, by the book or in one of the ways in
+ * which real ones misbehave. Has a connection of its own, on the test's main loop.
  */
 #ifndef XPROGRAM_H
 #define XPROGRAM_H

@@ -58,7 +58,7 @@ static void test_silent_owner(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     host_expect(f->host, "data 0 none 0");
     host_expect(f->host, "data 0 none 0");
     g_assert_cmpint(g_get_monotonic_time() - start, >=, 299 * 1000);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 600 * 1000);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 1500 * 1000);
     g_assert_true(cliptest_logged("client: a request for clipboard data (text) was answered with nothing"));
     f->program->silent = FALSE;
     host_request(f->host, 0, TEXT);
@@ -195,7 +195,7 @@ static void test_silent_client(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     gint64 start = g_get_monotonic_time();
     g_assert_true(xprogram_get(f->program, "CLIPBOARD", "UTF8_STRING")->refused);
     g_assert_cmpint(g_get_monotonic_time() - start, >=, 299 * 1000);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 600 * 1000);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 1500 * 1000);
     g_assert_true(cliptest_logged("client: no answer to a request for clipboard data (text) within 300 ms"));
     /* The late answer is not what the next one gets, though it comes while he waits. */
     XResult *next = xprogram_paste(f->program, "CLIPBOARD", "UTF8_STRING");
@@ -294,10 +294,10 @@ static void test_reader_stops(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     host_expect(f->host, "request 0 png");
     host_wait(20);
     host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), 50 * MEGABYTE, 50 * MEGABYTE);
-    host_until(f->host->paused && half->pieces == 5);
-    gint64 start = g_get_monotonic_time();
     host_until(whole->done);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 950 * 1000);
+    g_assert_cmpuint(half->pieces, ==, 5);
+    g_assert_cmpint(f->host->longest, >, 600 * 1000);
+    g_assert_cmpint(f->host->longest, <, 1000 * 1000);
     g_assert_true(cliptest_logged("guest: a program stopped reading in the middle of a paste of 50000000 bytes"));
     g_assert_cmpuint(whole->data->len, ==, 50 * MEGABYTE);
     g_assert_cmpmem(whole->data->data, whole->data->len, g_bytes_get_data(noise, NULL), 50 * MEGABYTE);
@@ -330,10 +330,9 @@ static void test_reader_vanishes(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     host_expect(f->host, "request 0 png");
     host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), 8 * MEGABYTE, 8 * MEGABYTE);
     host_until(f->host->paused && result->pieces == 3);
-    gint64 start = g_get_monotonic_time();
     xprogram_free(reader);
     host_until(g_queue_is_empty(&f->host->sending));
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 300 * 1000); /* noticed, not waited for */
+    g_assert_cmpint(f->host->longest, <, 600 * 1000); /* noticed, not waited for */
     /* Before anything came. */
     reader = xprogram_new();
     xprogram_paste(reader, "CLIPBOARD", "image/png");

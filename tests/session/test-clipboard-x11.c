@@ -57,7 +57,8 @@ static void test_guest_text_targets(Fixture *f, G_GNUC_UNUSED gconstpointer data
 {
     char *list[] = { (char *) GREETING };
     XTextProperty compound;
-    g_assert_cmpint(Xutf8TextListToTextProperty(f->program->display, list, 1, XCompoundTextStyle, &compound), ==, Success);
+    g_assert_cmpint(Xutf8TextListToTextProperty(f->program->display, list, 1, XCompoundTextStyle, &compound), ==,
+                    Success);
     g_assert_cmpint(memcmp(compound.value, GREETING, strlen(GREETING)), !=, 0);
     const struct {
         const char *target, *type;
@@ -185,8 +186,8 @@ static void test_host_targets(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     cliptest_grab(f, 0, 0, SET(TEXT) | SET(BMP));
     g_autofree char *targets = xprogram_atoms(f->program, xprogram_get(f->program, "CLIPBOARD", "TARGETS"));
     g_assert_cmpstr(targets, ==,
-                    "TARGETS MULTIPLE TIMESTAMP SAVE_TARGETS UTF8_STRING text/plain;charset=utf-8 COMPOUND_TEXT STRING TEXT "
-                    "text/plain image/bmp image/x-bmp image/x-MS-bmp image/x-win-bitmap");
+                    "TARGETS MULTIPLE TIMESTAMP SAVE_TARGETS UTF8_STRING text/plain;charset=utf-8 COMPOUND_TEXT STRING "
+                    "TEXT text/plain image/bmp image/x-bmp image/x-MS-bmp image/x-win-bitmap");
     const XResult *time = xprogram_get(f->program, "CLIPBOARD", "TIMESTAMP");
     g_assert_cmpuint(time->data->len, ==, sizeof(long));
     g_assert_cmpint(*(const long *) (gconstpointer) time->data->data, >, 0);
@@ -253,7 +254,9 @@ static void test_host_primary(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 /* Sizes around what goes in one property and what by INCR. */
 static void test_host_sizes(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    static const gsize sizes[] = { 1, 3, 65535, 65536, 262143, 262144, 262145, 327680, 524287, 524288, 524289, 1000003 };
+    static const gsize sizes[] = {
+        1, 3, 65535, 65536, 262143, 262144, 262145, 327680, 524287, 524288, 524289, 1000003,
+    };
     cliptest_grab(f, 0, 0, SET(PNG));
     for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
         g_autoptr(GBytes) noise = cliptest_noise(sizes[i]);
@@ -330,7 +333,9 @@ static void test_host_many(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void test_host_multiple(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    static const char *const targets[] = { "UTF8_STRING", "image/png", "x-special/nonsense", "STRING", "TARGETS", NULL };
+    static const char *const targets[] = {
+        "UTF8_STRING", "image/png", "x-special/nonsense", "STRING", "TARGETS", NULL,
+    };
     g_autoptr(GBytes) noise = cliptest_noise(1000000);
     cliptest_grab(f, 0, 0, SET(TEXT) | SET(PNG));
     xprogram_paste_multiple(f->program, "CLIPBOARD", targets);
@@ -412,7 +417,7 @@ static void test_tools(Fixture *f, G_GNUC_UNUSED gconstpointer data)
         const Tool *tool = &tools[i];
         g_test_message("%s, %zu bytes", tool->paste, tool->size);
         g_autoptr(GBytes) content = content_of(tool->type, tool->size);
-        host_grab(f->host, tool->selection, serial[tool->selection]++, SET(tool->type));
+        cliptest_grab(f, tool->selection, serial[tool->selection]++, SET(tool->type));
         f->host->content = content;
         g_autoptr(GBytes) got = cliptest_run(tool->paste);
         g_assert_true(g_bytes_equal(got, content));
@@ -422,8 +427,8 @@ static void test_tools(Fixture *f, G_GNUC_UNUSED gconstpointer data)
         g_autoptr(GBytes) copy = content_of(tool->type, tool->size + 100);
         g_autofree char *grabbed = g_strdup_printf("grab %u #%u %s", tool->selection, serial[tool->selection]++,
                                                    vdagent_clipboard_name(tool->type));
-        g_autofree char *answered = g_strdup_printf("data %u %s %zu", tool->selection, vdagent_clipboard_name(tool->type),
-                                                    g_bytes_get_size(copy));
+        g_autofree char *answered = g_strdup_printf("data %u %s %zu", tool->selection,
+                                                    vdagent_clipboard_name(tool->type), g_bytes_get_size(copy));
         cliptest_feed(tool->copy, copy);
         host_expect(f->host, grabbed);
         host_request(f->host, tool->selection, tool->type);

@@ -388,7 +388,8 @@ static void run_event(Selection *s, char **word, GString *out)
         s->to_host = g_strv_contains(words, "to-host");
         s->from_host = g_strv_contains(words, "from-host");
     } else if (g_str_equal(event, "peer")) {
-        add_flags(out, s, selection_peer(s, TRUE, g_strv_contains(words, "serial"), g_strv_contains(words, "no-release")));
+        gboolean serials = g_strv_contains(words, "serial"), no_release = g_strv_contains(words, "no-release");
+        add_flags(out, s, selection_peer(s, TRUE, serials, no_release));
     } else if (g_str_equal(event, "gone")) {
         add_flags(out, s, selection_peer(s, FALSE, FALSE, FALSE));
     } else if (g_str_equal(event, "program")) {
