@@ -235,28 +235,33 @@ static gboolean on_retry(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
-/* Authority files are of interest only while there is no display: homes are busy places. */
+static void unwatch(Desktop *desktop, int *watch)
+{
+    if (*watch >= 0)
+        inotify_rm_watch(desktop->inotify, *watch);
+    *watch = -1;
+}
+
+/* Only while there is no display: homes are busy places. What is watched already stays so. */
 static void watch_files(Desktop *desktop)
 {
+    const guint32 mask = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR;
     if (desktop->inotify < 0)
         return;
-    if (desktop->socket_watch < 0)
-        desktop->socket_watch = inotify_add_watch(desktop->inotify, SOCKET_DIR, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
     if (desktop->display == NULL) {
-        guint32 mask = IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_ONLYDIR;
+        desktop->socket_watch = inotify_add_watch(desktop->inotify, SOCKET_DIR, mask);
         desktop->home_watch = inotify_add_watch(desktop->inotify, g_get_home_dir(), mask);
         desktop->runtime_watch = inotify_add_watch(desktop->inotify, g_get_user_runtime_dir(), mask);
     } else {
-        if (desktop->home_watch >= 0)
-            inotify_rm_watch(desktop->inotify, desktop->home_watch);
-        if (desktop->runtime_watch >= 0 && desktop->runtime_watch != desktop->home_watch)
-            inotify_rm_watch(desktop->inotify, desktop->runtime_watch);
-        desktop->home_watch = desktop->runtime_watch = -1;
+        unwatch(desktop, &desktop->socket_watch);
+        unwatch(desktop, &desktop->home_watch);
+        unwatch(desktop, &desktop->runtime_watch);
     }
 }
 
 static void search(Desktop *desktop)
 {
+    watch_files(desktop);
     if (desktop->display == NULL && desktop->session != NULL && !try_all(desktop) && desktop->retry_id == 0 &&
         desktop->retry_ms <= RETRY_LAST_MS) {
         desktop->retry_id = g_timeout_add(desktop->retry_ms, on_retry, desktop);
@@ -363,8 +368,6 @@ static gboolean on_inotify(int fd, G_GNUC_UNUSED GIOCondition condition, gpointe
         const char *name = event->len > 0 ? event->name : "";
         wanted = wanted || event->wd == desktop->socket_watch || strcmp(name, ".Xauthority") == 0 ||
                  g_str_has_prefix(name, "xauth_") || strcmp(name, "gdm") == 0;
-        if (event->wd == desktop->socket_watch && (event->mask & IN_IGNORED))
-            desktop->socket_watch = -1;
         at += sizeof *event + event->len;
     }
     if (wanted && desktop->display == NULL)
