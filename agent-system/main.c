@@ -453,6 +453,8 @@ static GVariant *counters(const App *app)
         { "mouse-unknown-display", app->demux.unknown_displays + app->pointer.unknown_display },
         { "pointer-frames", app->pointer.frames },
         { "pointer-coalesced", app->pointer.coalesced },
+        { "pointer-presses", app->pointer.presses },
+        { "pointer-turns", app->pointer.turns },
         { "port-opened", app->opened },
     };
     GVariantBuilder builder;

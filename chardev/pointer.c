@@ -2,6 +2,7 @@
 #include "pointer.h"
 
 #include <linux/input-event-codes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -87,6 +88,7 @@ static void write_buttons(Pointer *pointer, Steps *steps, uint16_t down)
     for (size_t i = 0; i < sizeof(buttons) / sizeof(*buttons); i++) {
         if ((down ^ pointer->buttons) & buttons[i].pvmouse) {
             add(steps, pointer->buttons_relative, EV_KEY, buttons[i].code, (down & buttons[i].pvmouse) != 0);
+            pointer->presses += (down & buttons[i].pvmouse) != 0;
         }
     }
     pointer->buttons = down;
@@ -111,6 +113,7 @@ static void write_wheels(Pointer *pointer, Steps *steps, const PvmouseFrame *fra
 {
     bool relative = frame->type == PVMOUSE_MOTION;
 
+    pointer->turns += (uint64_t)abs(frame->wheel) + (uint64_t)abs(frame->hwheel);
     write_wheel(steps, relative, frame->wheel, &pointer->wheel, REL_WHEEL_HI_RES, REL_WHEEL);
     write_wheel(steps, relative, frame->hwheel, &pointer->hwheel, REL_HWHEEL_HI_RES, REL_HWHEEL);
 }

@@ -35,6 +35,7 @@ typedef struct Pointer {
     int32_t wheel, hwheel;     /* 1/120 detents not yet given as a whole detent */
     bool position_held, nudge, buttons_relative;
     uint64_t frames, coalesced, unknown_display;
+    uint64_t presses, turns; /* buttons that went down, and 1/120 detents in either direction */
 } Pointer;
 
 /* No layout is known: display 0 is the whole desktop and others do not exist. */
