@@ -43,6 +43,9 @@ BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"'
 LIBS := protocol chardev guest agent-system agent-session ctl
 PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spice-agent-system $(BUILD)/spice-agent-session $(BUILD)/spice-agentctl
 
+# One short line per command; V=1 shows the commands.
+Q = $(if $(V),,@echo '  $(1) $(2)';)
+
 all: $(PROGRAMS)
 
 # One static library per directory, of all its files but main.c.
@@ -54,14 +57,14 @@ $(BUILD)/lib$(1).a: $$(OBJ_$(1))
 	@rm -f $$@; $$(AR) rcs $$@ $$(OBJ_$(1))
 $(BUILD)/$(call path,$(1))/%.o: $(call path,$(1))/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(CFLAGS) -c -o $$@ $$<
+	$$(call Q,CC,$$@)$$(CC) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(CFLAGS) -c -o $$@ $$<
 endef
 $(foreach l,$(LIBS),$(eval $(call library,$(l))))
 
 # name, directory key, libraries in link order
 define program
 $(BUILD)/$(1): $(BUILD)/$(call path,$(2))/main.o $(3:%=$(BUILD)/lib%.a)
-	$$(CC) $$(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $$(LDFLAGS) -o $$@ $$^ $(call pc,--libs,$(PC_$(2))) -lm
+	$$(call Q,LD,$$@)$$(CC) $$(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $$(LDFLAGS) -o $$@ $$^ $(call pc,--libs,$(PC_$(2))) -lm
 endef
 $(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
 $(eval $(call program,spice-agent-system,agent-system,agent-system chardev protocol))
@@ -79,10 +82,10 @@ TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 
 $(BUILD)/tests/lib/%.o: tests/lib/%.c
 	@mkdir -p $(@D)
-	$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call Q,CC,$@)$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(TESTS) $(SESSION_BINS): $(BUILD)/%: %.c $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)/lib%.a)
 	@mkdir -p $(@D)
-	$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)/lib%.a) $(LDFLAGS) \
+	$(call Q,LD,$@)$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)/lib%.a) $(LDFLAGS) \
 	  -Wl,--as-needed $(call pc,--libs,$(TEST_PC)) -lm
 
 # Fuzz targets: with a plain runner that replays files here, with libFuzzer by `make fuzz`.
@@ -90,7 +93,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz-*.c)
 FUZZ_REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ_SRC))
 $(FUZZ_REPLAY): $(BUILD)/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/standalone.c $(TEST_LIBS:%=$(BUILD)/lib%.a)
 	@mkdir -p $(@D)
-	$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -o $@ $< tests/fuzz/standalone.c $(TEST_LIBS:%=$(BUILD)/lib%.a) $(LDFLAGS) \
+	$(call Q,LD,$@)$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -o $@ $< tests/fuzz/standalone.c $(TEST_LIBS:%=$(BUILD)/lib%.a) $(LDFLAGS) \
 	  -Wl,--as-needed $(call pc,--libs,$(TEST_PC)) -lm
 
 FUZZ_CC ?= clang-14
