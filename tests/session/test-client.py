@@ -149,25 +149,6 @@ def answers_stay_bounded():
         assert grown < 2048 or "asan" in s.BUILD, "%d KiB more" % grown
 
 
-def idle():
-    with Case() as (agent, daemon):
-        agent.client()
-        s.settle(15)  # what is bounded after the start has ended by then
-
-        def woken():
-            before = daemon.wakeups()
-            s.settle(4)
-            return daemon.wakeups() - before
-        # A busy machine may add a wait of its own, so any quiet window will do.
-        counts = []
-        while not counts or (counts[-1] and len(counts) < 5):
-            counts.append(woken())
-        assert counts[-1] == 0, "wake-ups: %s" % counts
-        size = int(daemon.stat("VmRSS"))
-        if "asan" not in s.BUILD:
-            assert size <= 12 << 10, "%d KiB" % size
-
-
 def second_process_ends():
     bus = s.Bus()
     first = s.Daemon(bus, session=bus)
@@ -191,4 +172,4 @@ def second_process_ends():
 
 
 s.main("client", [opens_and_announces, waits_for_its_session, comes_back, backs_off, refuses_nonsense, flat_memory,
-                  answers_stay_bounded, idle, second_process_ends])
+                  answers_stay_bounded, second_process_ends])

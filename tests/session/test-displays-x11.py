@@ -245,8 +245,28 @@ def starts_again():
         assert own_modes() == [] and state() == ({"DUMMY0": (1024, 768, 0, 0)}, (1024, 768))
 
 
+@on_server()
+def idle():
+    with Case() as case:
+        daemon = case.daemon
+        s.settle(15)  # what is bounded after the start has ended by then
+
+        def woken():
+            before = daemon.wakeups()
+            s.settle(4)
+            return daemon.wakeups() - before
+        # A busy machine may add a wait of its own, so any quiet window will do.
+        counts = []
+        while not counts or (counts[-1] and len(counts) < 5):
+            counts.append(woken())
+        assert counts[-1] == 0, "wake-ups: %s" % counts
+        size = int(daemon.stat("VmRSS"))
+        if "asan" not in s.BUILD:
+            assert size <= 12 << 10, "%d KiB" % size
+
+
 if __name__ == "__main__" and os.environ.get("INNER"):
     {case.__name__: case for case in list(globals().values()) if callable(case)}[sys.argv[1]]()
     sys.exit(0)
 s.main("displays-x11", [sizes, several_heads, absurd, physical_size, others_change, refused_by_the_server, server_dies,
-                        starts_again])
+                        starts_again, idle])
