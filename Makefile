@@ -168,12 +168,12 @@ install: all
 	$(call put,644,README protocol/pvmouse.md,$(PREFIX)/share/doc/spice-pv-guest)
 
 # Built in a private copy of the tree, since dpkg-buildpackage writes into it and beside it. The same sources give the
-# same package, bit by bit.
+# same package, bit by bit. What the caller's make was told of BUILD does not hold in the copy, where clean would follow it.
 deb:
 	@mkdir -p $(BUILD)
 	set -e; copy=$$(mktemp -d $(abspath $(BUILD))-deb.XXXXXX); trap 'rm -rf $$copy' EXIT; mkdir $$copy/tree; \
 	tar -c --exclude='./build*' --exclude=./.git . | tar -xC $$copy/tree; cd $$copy/tree; \
-	DEB_BUILD_OPTIONS="noautodbgsym $$DEB_BUILD_OPTIONS" dpkg-buildpackage -us -uc -b; \
+	env -u BUILD -u MAKEFLAGS DEB_BUILD_OPTIONS="noautodbgsym $$DEB_BUILD_OPTIONS" dpkg-buildpackage -us -uc -b; \
 	mv $$copy/*.deb $(abspath $(BUILD))/
 
 clean:
