@@ -258,6 +258,22 @@ static void test_without_x11(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpmem(result->data->data, result->data->len, "still", 5);
 }
 
+/* The host's content goes while a program's is compared with it: the program's is what there is to paste. */
+static void test_paste_compared(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    cliptest_grab(f, 0, 0, SET(TEXT));
+    XResult *result = xprogram_paste(f->program, "CLIPBOARD", "UTF8_STRING");
+    answer_one(f, "host's");
+    host_until(result->done);
+    f->program->silent = TRUE;
+    xprogram_offer(f->program, "UTF8_STRING", NULL, "program's", 9);
+    xprogram_own(f->program, "CLIPBOARD");
+    host_wait(100);
+    host_release(f->host, 0);
+    f->program->silent = FALSE;
+    assert_paste(f, "program's");
+}
+
 /* An owner that was there before us is not offered, but can be pasted; and it goes with its X server. */
 static void test_owner_before(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
@@ -320,6 +336,7 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("terminal/copy-too-much", &quick, test_copy_too_much);
     CLIPTEST_ADD("terminal/paste", &quick, test_paste);
     CLIPTEST_ADD("terminal/paste-slowly", NULL, test_paste_slowly);
+    CLIPTEST_ADD("terminal/paste-compared", NULL, test_paste_compared);
     CLIPTEST_ADD("x11/without", NULL, test_without_x11);
     CLIPTEST_ADD("x11/owner-before", NULL, test_owner_before);
     CLIPTEST_ADD("x11/server-dies", NULL, test_server_dies);

@@ -146,11 +146,14 @@ static void test_owner_has_too_much(Fixture *f, G_GNUC_UNUSED gconstpointer data
     host_expect(f->host, "refused clipboard to-host: the content is larger than allowed");
     host_until(f->program->finished); /* it is not left hanging */
     f->program->claim = 1;
+    own(f, "image/png", 5 * MEGABYTE, "grab 0 #1 png");
     host_request(f->host, 0, PNG);
     host_expect(f->host, "data 0 none 0");
+    g_assert_false(f->program->finished); /* no more was gathered than is allowed */
     host_expect(f->host, "refused clipboard to-host: the content is larger than allowed");
     host_until(f->program->finished);
-    own(f, "image/png", MEGABYTE, "grab 0 #1 png");
+    f->program->claim = 0;
+    own(f, "image/png", MEGABYTE, "grab 0 #2 png");
     host_request(f->host, 0, PNG);
     host_expect(f->host, "data 0 png 1000000");
 }
@@ -474,6 +477,25 @@ static void test_manager_compared_too_late(Fixture *f, G_GNUC_UNUSED gconstpoint
     g_assert_cmpstr(f->host->log->str, ==, "");
 }
 
+/* A program takes over and the host's content goes before it is known what the program has: it keeps the selection. */
+static void test_release_after_loss(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    cliptest_grab(f, 0, 0, SET(TEXT));
+    f->program->deaf = TRUE;
+    xprogram_own(f->program, "CLIPBOARD");
+    host_wait(50);
+    host_release(f->host, 0);
+    host_wait(50);
+    g_assert_true(xprogram_owns(f->program, "CLIPBOARD"));
+    /* The same when the client's release is on its way to the server already. */
+    cliptest_grab(f, 0, 1, SET(TEXT));
+    host_wait(50);
+    xprogram_own(f->program, "CLIPBOARD");
+    host_release(f->host, 0);
+    XSync(x11_display(f->x11), False);
+    g_assert_true(xprogram_owns(f->program, "CLIPBOARD"));
+}
+
 /* --- Policy --- */
 
 static void test_to_host_off(Fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -538,6 +560,7 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("manager/changed", NULL, test_manager_changed);
     CLIPTEST_ADD("manager/more", NULL, test_manager_with_more);
     CLIPTEST_ADD("manager/too-late", NULL, test_manager_compared_too_late);
+    CLIPTEST_ADD("owner/release-after-loss", NULL, test_release_after_loss);
     CLIPTEST_ADD("policy/to-host-off", &only_from_host, test_to_host_off);
     CLIPTEST_ADD("policy/from-host-off", &only_to_host, test_from_host_off);
     CLIPTEST_ADD("policy/primary-off", &no_primary, test_primary_off);
