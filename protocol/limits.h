@@ -66,7 +66,7 @@
 /* A reader that takes nothing for this long while data wait for it is stuck: its paste or transfer ends. */
 #define LIMIT_STALL_MS 1000
 
-/* Button edges and wheel turns waiting for their time on the way to the kernel; see pace.h. When full, the oldest go at once. */
+/* Button edges and wheel turns waiting on their way to the kernel; see pace.h. When full, the oldest go at once. */
 #define LIMIT_POINTER_EDGES 1024u
 
 /* Frames that a pvmouse receiver lets the sender have under way. */
