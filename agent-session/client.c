@@ -16,7 +16,10 @@
 
 #define CALL_TIMEOUT_MS 10000
 #define READ_SIZE 65536u
-/* Bulk data waiting for a socket; above twice that (answers came on top) the socket is not read, above the last it ends. */
+/*
+ * What waits for a socket: bulk data up to the first; when answers come on top of that, it is not read above the
+ * second; and above the third the connection ends.
+ */
 #define OUT_BULK 131072u
 #define OUT_PAUSE (2 * OUT_BULK)
 #define OUT_MAX 1048576u
@@ -32,8 +35,9 @@ typedef struct Channel {
     Stream stream;
     gboolean peer, paused, wanted;
     Caps agreed;
-    GByteArray *out, *held; /* bytes for the socket from `head` on; whole messages waiting for the end of a bulk message */
+    GByteArray *out; /* bytes for the socket, from `head` on */
     gsize head;
+    GByteArray *held; /* whole messages waiting for the end of a bulk message */
     guint64 bulk_left; /* of the bulk message begun, data not yet given */
 } Channel;
 

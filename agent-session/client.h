@@ -2,9 +2,9 @@
 /*
  * client.h - the session daemon's connection to the system daemon.
  *
- * Follows org.spice_space.Agent1 on the system bus: opens a session connection whenever the served session is the active
- * one, and again after it was lost. Decodes both sockets and answers every ANNOUNCE_CAPABILITIES itself; what a former
- * SPICE client was meant to get is never sent to the next one.
+ * Follows org.spice_space.Agent1 on the system bus: opens a session connection whenever the served session is the
+ * active one, and again after it was lost. Decodes both sockets and answers every ANNOUNCE_CAPABILITIES itself; what a
+ * former SPICE client was meant to get is never sent to the next one.
  */
 #ifndef CLIENT_H
 #define CLIENT_H
@@ -23,7 +23,7 @@ typedef struct Client Client;
 
 /* Called from the main loop. The client must not be freed inside; every function of it may be called. */
 typedef struct ClientEvents {
-    /* The connection is there (info as in OpenSession) or was lost (info NULL): all transfers and requests end with it. */
+    /* The connection is there (info as in OpenSession) or was lost (NULL): transfers and requests end with it. */
     void (*session)(GVariant *info, gpointer user);
     /*
      * A SPICE client arrived on this socket (what both ends agreed on for layouts, and its own announcement), or left
@@ -67,7 +67,7 @@ void client_send_data(Client *client, ClientSocket socket, const guint8 *data, g
 /* Stop (or resume) reading a socket. What has been read already is still delivered. */
 void client_pause(Client *client, ClientSocket socket, gboolean paused);
 
-/* Report the layout: a(suuiiuuu) as in SetLayout. Sent when it differs from the last one, and after each reconnection. */
+/* Report the layout, a(suuiiuuu) as in SetLayout. Sent when it differs from the last one and after reconnecting. */
 void client_set_layout(Client *client, GVariant *outputs);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Client, client_free)

@@ -102,8 +102,8 @@ static char *plain_display(const char *display)
 }
 
 /*
- * The process that listens on a display; 0 when there is none, or when it is neither root's nor ours. Xlib tries the abstract
- * name first, so both must be.
+ * The process that listens on a display; 0 when there is none, or when it is neither root's nor ours. Xlib tries the
+ * abstract name first, so both must be.
  */
 static pid_t find_server(const char *display)
 {
@@ -132,7 +132,7 @@ static pid_t find_server(const char *display)
     return server;
 }
 
-/* Does the process belong to a logind session? Display managers' servers do not, but logind then knows their display. */
+/* Does the process belong to a logind session? Display managers' servers do not; logind then knows their display. */
 static gboolean in_session(pid_t pid, const char *session)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/cgroup", (int) pid);
@@ -221,7 +221,8 @@ static gboolean try_all(Desktop *desktop)
         g_autofree char *text = name[0] == 'X' ? g_strconcat(":", name + 1, NULL) : NULL;
         g_autofree char *display = plain_display(text);
         /* Nobody has said that this one is the session's: it may as well be a nested or a virtual server. */
-        if (display != NULL && in_session(find_server(display), desktop->session) && try_display(desktop, display, NULL))
+        if (display != NULL && in_session(find_server(display), desktop->session) &&
+            try_display(desktop, display, NULL))
             return TRUE;
     }
     return FALSE;
@@ -334,7 +335,7 @@ static void set_session(Desktop *desktop, const char *session)
     desktop->events.session(session, desktop->user);
 }
 
-/* The active session on a seat; else the one served as long as it is there; without logind what the newest hint says. */
+/* The active session on a seat; else the one served while it is there; without logind what the newest hint says. */
 static void choose_session(Desktop *desktop)
 {
     const char *chosen = NULL;
@@ -532,11 +533,12 @@ Desktop *desktop_new(GDBusConnection *system_bus, GDBusConnection *user_bus, con
     else
         g_warning("cannot watch for X servers: %s", g_strerror(errno));
     if (system_bus != NULL) {
-        desktop->logind_id = g_dbus_connection_signal_subscribe(system_bus, LOGIND, LOGIND_MANAGER, NULL, LOGIND_PATH, NULL,
-                                                                G_DBUS_SIGNAL_FLAGS_NONE, on_logind, desktop, NULL);
+        GDBusSignalFlags flags = G_DBUS_SIGNAL_FLAGS_NONE;
+        desktop->logind_id = g_dbus_connection_signal_subscribe(system_bus, LOGIND, LOGIND_MANAGER, NULL, LOGIND_PATH,
+                                                                NULL, flags, on_logind, desktop, NULL);
         desktop->changes_id =
-            g_dbus_connection_signal_subscribe(system_bus, LOGIND, PROPERTIES, "PropertiesChanged", NULL, LOGIND_SESSION,
-                                               G_DBUS_SIGNAL_FLAGS_NONE, on_logind, desktop, NULL);
+            g_dbus_connection_signal_subscribe(system_bus, LOGIND, PROPERTIES, "PropertiesChanged", NULL,
+                                               LOGIND_SESSION, flags, on_logind, desktop, NULL);
     }
     desktop->retry_id = g_idle_add(on_start, desktop);
     return desktop;

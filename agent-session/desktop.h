@@ -2,11 +2,11 @@
 /*
  * desktop.h - which session of this user is served, and where its display is.
  *
- * The session is the user's active one on a seat, as logind says; without logind it is the one named in the environment.
- * Its display is looked for in what other processes of the user handed over (desktop_attach), our own environment, what
- * logind and the user's service manager know, and among the X servers that run inside of the session. Nothing is polled: it is looked
- * again when one of these changes or an X server's socket or authority file appears, and a few times in the seconds
- * after that, as servers and their access lists take a moment.
+ * The session is the user's active one on a seat, as logind says; without logind the environment names it. Its display
+ * is looked for in what other processes of the user handed over (desktop_attach), our own environment, what logind and
+ * the user's service manager know, and among the X servers that run inside of the session. Nothing is polled: it is
+ * looked again when one of these changes or an X server's socket or authority file appears, and a few times in the
+ * seconds after that, as servers and their access lists take a moment.
  *
  * A display is used only if root or this user runs its server: anybody could listen on a free display number.
  */
@@ -26,7 +26,8 @@ typedef struct DesktopEvents {
 } DesktopEvents;
 
 /* `system_bus` and `user_bus` may be NULL and must outlive the result. */
-Desktop *desktop_new(GDBusConnection *system_bus, GDBusConnection *user_bus, const DesktopEvents *events, gpointer user);
+Desktop *desktop_new(GDBusConnection *system_bus, GDBusConnection *user_bus, const DesktopEvents *events,
+                     gpointer user);
 void desktop_free(Desktop *desktop);
 
 /* What desktop_attach() takes, a{ss}, of this process. Floating. */

@@ -9,7 +9,8 @@
 
 /*
  * The number of which the width of a mode must be a multiple for this connector (its name as in /sys/class/drm,
- * "Virtual-1"): 8 for QEMU's standard VGA, whose registers drop the lower bits of a width and whose driver takes any; else 1.
+ * "Virtual-1"): 8 for QEMU's standard VGA, whose registers drop the lower bits of a width although its driver takes
+ * any; else 1.
  */
 guint device_width_step(const char *connector);
 

@@ -253,9 +253,9 @@ static gboolean set_crtc(DisplaysX11 *self, const Outputs *screen, RRCrtc crtc, 
 
 static gboolean set_size(DisplaysX11 *self, guint w, guint h)
 {
+    int width_mm = (int) lround(w * MM_PER_INCH / self->dpi), height_mm = (int) lround(h * MM_PER_INCH / self->dpi);
     x11_push_errors(self->x11);
-    XRRSetScreenSize(x11_display(self->x11), x11_root(self->x11), w, h, MAX(1, (int) lround(w * MM_PER_INCH / self->dpi)),
-                     MAX(1, (int) lround(h * MM_PER_INCH / self->dpi)));
+    XRRSetScreenSize(x11_display(self->x11), x11_root(self->x11), w, h, MAX(1, width_mm), MAX(1, height_mm));
     return x11_pop_errors(self->x11) == 0;
 }
 
@@ -281,8 +281,8 @@ static gboolean carry_out(DisplaysX11 *self, const Outputs *screen, const Plan *
             continue;
         gboolean turned = !upright && sideways(output->rotation);
         guint w = turned ? head->h : head->w, h = turned ? head->w : head->h;
-        mode[i] = output->mode != None && output->mode_w == w && output->mode_h == h ? output->mode
-                                                                                     : output_mode(self, screen, output, w, h);
+        gboolean same = output->mode != None && output->mode_w == w && output->mode_h == h;
+        mode[i] = same ? output->mode : output_mode(self, screen, output, w, h);
         if (mode[i] == None)
             return FALSE;
     }
@@ -545,7 +545,8 @@ DisplaysX11 *displays_x11_new(X11 *x11, const DisplaysPolicy *policy, const Disp
     self->dpi = DPI_DEFAULT;
     self->client.name = "client";
     x11_add_handler(x11, on_event, self);
-    XRRSelectInput(display, x11_root(x11), RRScreenChangeNotifyMask | RRCrtcChangeNotifyMask | RROutputChangeNotifyMask);
+    XRRSelectInput(display, x11_root(x11),
+                   RRScreenChangeNotifyMask | RRCrtcChangeNotifyMask | RROutputChangeNotifyMask);
     g_auto(Outputs) screen = { 0 };
     if (outputs_read(self, &screen)) {
         look(self, &screen);

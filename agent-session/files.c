@@ -97,7 +97,8 @@ static void notify(Files *files)
     guint active = g_hash_table_size(files->transfers);
     if (active > 0) {
         guint count = active + files->told.received + files->told.failed;
-        g_autofree char *summary = count == 1 ? g_strdup("Receiving a file") : g_strdup_printf("Receiving %u files", count);
+        g_autofree char *summary =
+            count == 1 ? g_strdup("Receiving a file") : g_strdup_printf("Receiving %u files", count);
         int progress = (int) (files->told.got / (files->told.size / 100 + 1));
         notify_show(files->notify, NOTIFICATION, summary, "", MIN(progress, 100), FALSE, NULL);
         return;

@@ -93,8 +93,8 @@ static gboolean take_pair(const char *line, gsize size, Keys *keys)
 }
 
 /*
- * Not GKeyFile: it warns about some malformed values, as often as a peer sends them. Like it, the last of several keys of
- * one name counts, and other groups and keys are passed over.
+ * Not GKeyFile: it warns about some malformed values, as often as a peer sends them. As there, the last of several keys
+ * of one name counts, and other groups and keys are passed over.
  */
 static gboolean take_keys(const char *text, gsize size, Keys *keys)
 {

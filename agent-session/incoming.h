@@ -2,8 +2,8 @@
 /*
  * incoming.h - a file that grows without a name and gets one when it is complete.
  *
- * Whatever ends the process before that leaves nothing behind. Where the file system has no unnamed files (O_TMPFILE), a
- * hidden name ".spice-*.part" is used meanwhile. An existing entry is never replaced, nor a symbolic link followed.
+ * Whatever ends the process before that leaves nothing behind. Where the file system has no unnamed files (O_TMPFILE),
+ * a hidden name ".spice-*.part" is used meanwhile. An existing entry is never replaced, nor a symbolic link followed.
  */
 #ifndef INCOMING_H
 #define INCOMING_H

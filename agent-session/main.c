@@ -422,7 +422,7 @@ int main(int argc, char **argv)
     };
     g_autoptr(GOptionContext) options = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
-    g_option_context_set_summary(options, "Clipboard, displays and file transfers of a SPICE guest's graphical session.");
+    g_option_context_set_summary(options, "Clipboard, displays and file transfers of a SPICE guest's session.");
     g_option_context_add_main_entries(options, entries, NULL);
     if (!g_option_context_parse(options, &argc, &argv, &error) || argc > 1) {
         fprintf(stderr, "spice-agent-session: %s\n", error != NULL ? error->message : "unexpected argument");
@@ -463,7 +463,10 @@ int main(int argc, char **argv)
     g_dbus_connection_set_exit_on_close(session.system_bus, FALSE);
     session.loop = g_main_loop_new(NULL, FALSE);
     gulong closed_id = g_signal_connect(session.system_bus, "closed", G_CALLBACK(on_bus_closed), &session);
-    guint signal_ids[] = { g_unix_signal_add(SIGTERM, on_signal, &session), g_unix_signal_add(SIGINT, on_signal, &session) };
+    guint signal_ids[] = {
+        g_unix_signal_add(SIGTERM, on_signal, &session),
+        g_unix_signal_add(SIGINT, on_signal, &session),
+    };
     start(&session, config);
     g_main_loop_run(session.loop);
     stop(&session);

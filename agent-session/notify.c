@@ -103,7 +103,8 @@ static void send_text(Shown *shown)
     g_dbus_connection_call(notify->bus, NAME, PATH, NAME, "Notify",
                            g_variant_new("(susssasa{sv}i)", "SPICE", shown->id, "folder-download", text->summary, body,
                                          &actions, &hints, -1),
-                           G_VARIANT_TYPE("(u)"), G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS, notify->calls, on_shown, shown);
+                           G_VARIANT_TYPE("(u)"), G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS, notify->calls, on_shown,
+                           shown);
 }
 
 static void on_capabilities(GObject *bus, GAsyncResult *result, gpointer user)

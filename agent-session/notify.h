@@ -15,8 +15,8 @@ void notify_free(Notify *notify);
 
 /*
  * Show or update one notification, chosen by the caller's `key` (not 0). `progress` is 0..100, or -1 for none; updates
- * are limited to one each second per key, the last one of a key (final) is always shown. `open_path`, if not NULL, adds an
- * action that shows this file in the file manager.
+ * are limited to one each second per key, the last one of a key (final) is always shown. `open_path`, if not NULL, adds
+ * an action that shows this file in the file manager.
  */
 void notify_show(Notify *notify, guint key, const char *summary, const char *body, int progress, gboolean final,
                  const char *open_path);

@@ -58,17 +58,17 @@ enum {
 };
 
 /*
- * The layout that a client asks for: monitor i goes to output i; outputs without a monitor, or with one of 0 width or height,
- * are off. `count` is at most LIMIT_DISPLAYS. Without PLAN_OK, `ret_plan` is untouched.
+ * The layout that a client asks for: monitor i goes to output i; outputs without a monitor, or with one of 0 width or
+ * height, are off. `count` is at most LIMIT_DISPLAYS. Without PLAN_OK, `ret_plan` is untouched.
  */
 PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMonitors *monitors, Plan *ret_plan,
                        unsigned *ret_adjusted);
 
 /*
- * The layout that follows the device: outputs that were resized take their preferred mode if they are on; those that were
- * connected are switched on with it, unless they are on already, and those that were disconnected are switched off. If
- * that leaves another layout than before, or one with overlaps other than exact mirrors, all are placed side by side in
- * their order from left to right.
+ * The layout that follows the device: outputs that were resized take their preferred mode if they are on; those that
+ * were connected are switched on with it, unless they are on already, and those that were disconnected are switched
+ * off. If that leaves another layout than before, or one with overlaps other than exact mirrors, all are placed side by
+ * side in their order from left to right.
  */
 PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan);
 

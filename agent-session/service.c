@@ -77,7 +77,8 @@ static void transfer(Service *service, const char *method, GVariant *parameters,
     }
     int fd = take_fd(invocation, index);
     if (fd < 0) {
-        g_dbus_method_invocation_return_error(invocation, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "no descriptor came");
+        g_dbus_method_invocation_return_error(invocation, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS,
+                                              "no descriptor came");
         return;
     }
     GTask *task = g_task_new(NULL, NULL, on_task, invocation);
@@ -87,9 +88,9 @@ static void transfer(Service *service, const char *method, GVariant *parameters,
         service->events.paste(number, mime, fd, task, service->user);
 }
 
-static void on_call(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const char *sender, G_GNUC_UNUSED const char *path,
-                    G_GNUC_UNUSED const char *interface, const char *method, GVariant *parameters,
-                    GDBusMethodInvocation *invocation, gpointer user)
+static void on_call(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const char *sender,
+                    G_GNUC_UNUSED const char *path, G_GNUC_UNUSED const char *interface, const char *method,
+                    GVariant *parameters, GDBusMethodInvocation *invocation, gpointer user)
 {
     Service *service = user;
     if (strcmp(method, "Attach") == 0) {
@@ -140,8 +141,8 @@ Service *service_new(GDBusConnection *bus, const ServiceEvents *events, gpointer
         return service;
     g_autoptr(GError) error = NULL;
     service->info = g_dbus_node_info_new_for_xml(service_xml, NULL);
-    service->object_id = g_dbus_connection_register_object(bus, SERVICE_PATH, service->info->interfaces[0], &vtable, service,
-                                                           NULL, &error);
+    service->object_id = g_dbus_connection_register_object(bus, SERVICE_PATH, service->info->interfaces[0], &vtable,
+                                                           service, NULL, &error);
     if (service->object_id == 0)
         log_bug("%s", error->message);
     service->name_id = g_bus_own_name_on_connection(bus, SERVICE_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, NULL,

@@ -240,7 +240,8 @@ class Daemon:
         environment.update(env)
         self.log = open(os.path.join(self.directory.name, "log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen([PROGRAM, "--debug", "--bus", system.address, "--config", self.directory.name,
-                                         *args], env=environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+                                         *args], env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
+                                        stderr=self.log)
 
         atexit.register(self.process.kill)
 

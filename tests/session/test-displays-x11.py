@@ -95,7 +95,8 @@ def sizes():
         for cap in (s.CAP_MONITORS, s.CAP_SPARSE, s.CAP_POSITION, s.CAP_REPLY, s.CAP_BY_DEMAND):
             assert case.caps >> cap & 1, bin(case.caps)
         assert case.agent.layouts == [[rectangle("DUMMY0", 1024, 768)]], case.agent.layouts
-        for w, h in [(801, 601), (1366, 768), (1500, 900), (640, 480), (1024, 768), (1023, 767), (3840, 2160), (801, 601)]:
+        for w, h in [(801, 601), (1366, 768), (1500, 900), (640, 480), (1024, 768), (1023, 767), (3840, 2160),
+                     (801, 601)]:
             start = time.monotonic()
             assert case.ask((w, h, 0, 0)) == 1
             assert state() == ({"DUMMY0": (w, h, 0, 0)}, (w, h)), state()

@@ -145,8 +145,10 @@ def bad_names():
             assert status == s.ERROR and len(detail) == 5, name
         start = struct.pack("<I", 1)
         for keys in (b"", b"\0", b"[vdagent-file-xfer]\nname=a\0b\nsize=3\n\0", b"[vdagent-file-xfer]\nname=a\n\0",
-                     b"[vdagent-file-xfer]\nsize=3\n\0", b"[other]\nname=a\nsize=3\n\0", b"garbage\0", b"[\0", b"\xff" * 99,
-                     b"[vdagent-file-xfer]\nname=a\nsize=-1\n\0", b"[vdagent-file-xfer]\nname=a\nsize=99999999999999999999\n\0",
+                     b"[vdagent-file-xfer]\nsize=3\n\0", b"[other]\nname=a\nsize=3\n\0", b"garbage\0", b"[\0",
+                     b"\xff" * 99,
+                     b"[vdagent-file-xfer]\nname=a\nsize=-1\n\0",
+                     b"[vdagent-file-xfer]\nname=a\nsize=99999999999999999999\n\0",
                      b"[vdagent-file-xfer]\nname=a\nsize=3x\n\0", b"[vdagent-file-xfer]\nname=a\nsize=\n\0"):
             case.files.send(s.message(s.FILE_START, start + keys))
         case.still_works()
@@ -247,7 +249,8 @@ def ten_thousand_starts():
         while len(answers) < 10000:
             assert time.monotonic() < end, len(answers)
             try:
-                sent += case.files.sock.send(view[sent:], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) if sent < len(data) else 0
+                if sent < len(data):
+                    sent += case.files.sock.send(view[sent:], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 pass
             case.files.read()
@@ -389,5 +392,5 @@ def speed():
 
 s.main("files", [sizes_and_pieces, messages_cut_anywhere, several_at_once, name_clashes, bad_names,
                  statuses_without_details, more_than_announced, cancelled_by_client, client_leaves, too_many,
-                 ten_thousand_starts, disabled, disk_full, file_size_limit, directory_cannot_be, download_directory, killed,
-                 leftovers_removed, speed])
+                 ten_thousand_starts, disabled, disk_full, file_size_limit, directory_cannot_be, download_directory,
+                 killed, leftovers_removed, speed])

@@ -266,8 +266,8 @@ def interface_is_as_described():
     with Case(config="[clipboard]\nmax-size=7M\n[files]\nenabled=false\n") as case:
         case.start()
         case.expect("Connected", True)
-        text = case.watcher.call_sync(s.SESSION, s.SESSION_PATH, "org.freedesktop.DBus.Introspectable", "Introspect", None,
-                                      None, 0, -1, None).unpack()[0]
+        text = case.watcher.call_sync(s.SESSION, s.SESSION_PATH, "org.freedesktop.DBus.Introspectable", "Introspect",
+                                      None, None, 0, -1, None).unpack()[0]
 
         def shape(node):
             interface = next(item for item in node.iter("interface") if item.get("name") == s.SESSION)
@@ -326,8 +326,8 @@ def refusals_are_told():
 
 NOTIFY = """<method name='GetCapabilities'><arg type='as' direction='out'/></method>
 <method name='Notify'><arg type='s' direction='in'/><arg type='u' direction='in'/><arg type='s' direction='in'/>
-<arg type='s' direction='in'/><arg type='s' direction='in'/><arg type='as' direction='in'/><arg type='a{sv}' direction='in'/>
-<arg type='i' direction='in'/><arg type='u' direction='out'/></method>
+<arg type='s' direction='in'/><arg type='s' direction='in'/><arg type='as' direction='in'/>
+<arg type='a{sv}' direction='in'/><arg type='i' direction='in'/><arg type='u' direction='out'/></method>
 <signal name='ActionInvoked'><arg type='u'/><arg type='s'/></signal>"""
 
 
@@ -338,7 +338,8 @@ def notifications():
                          "Notify": GLib.Variant("(u)", (7,))})
         own(case.watcher, "org.freedesktop.Notifications")
         manager = Object(case.watcher, "/org/freedesktop/FileManager1", "org.freedesktop.FileManager1",
-                         "<method name='ShowItems'><arg type='as' direction='in'/><arg type='s' direction='in'/></method>",
+                         "<method name='ShowItems'><arg type='as' direction='in'/><arg type='s' direction='in'/>"
+                         "</method>",
                          {"ShowItems": None})
         own(case.watcher, "org.freedesktop.FileManager1")
         box = os.path.join(os.environ["HOME"], "box with spaces")
@@ -371,7 +372,8 @@ def notifications():
         assert last[3] == "Received a&b<i>.pdf" and last[5][0] == "open" and "value" not in last[6], last
 
         def press():
-            case.watcher.emit_signal(None, server.path, server.interface, "ActionInvoked", GLib.Variant("(us)", (7, "open")))
+            case.watcher.emit_signal(None, server.path, server.interface, "ActionInvoked",
+                                     GLib.Variant("(us)", (7, "open")))
         press()
         s.until(lambda: manager.calls, "ShowItems")
         assert manager.calls[0][1][0] == ["file://%s/a%%26b%%3Ci%%3E.pdf" % box.replace(" ", "%20")] or \
@@ -416,4 +418,5 @@ def ends_when_told():
 
 
 s.main("session", [waits_for_a_display, follows_switches_of_the_user, knows_displays_of_logind_and_systemd,
-                   refuses_displays_of_others, interface_is_as_described, refusals_are_told, notifications, ends_when_told])
+                   refuses_displays_of_others, interface_is_as_described, refusals_are_told, notifications,
+                   ends_when_told])
