@@ -27,6 +27,7 @@ class Agent:
 
     def __init__(self, name):
         self.name = name
+        self.broken = False  # no machine with it could be made: trying again tells nothing new
         self.ours = name == "ours"
         self.pointer = "SPICE pvmouse" if self.ours else "spice vdagent tablet"
         # Programs whose idling, memory and survival is looked at.
@@ -257,14 +258,6 @@ class Runner:
             self.machine = Machine(self.agent, self.image, options)
         self.machine.ready()
 
-    def reboot_if_broken(self):
-        """After a failure the VM is kept only if the next test can start from it."""
-        try:
-            self.machine.finish_test()
-            self.machine.ready()
-        except Exception:
-            self.stop()
-
     def explain(self, name):
         """Saves logs and returns the tail of the journal."""
         directory = os.path.join(BUILD, "tests", "vm", "logs", name)
@@ -276,28 +269,45 @@ class Runner:
         except Exception as error:
             return "no logs: %s" % error
 
-    def run(self, name, function):
-        options = getattr(function, "machine", {})
-        if getattr(function, "ours_only", False) and not self.agent.ours:
-            return self.report(name, "skip (needs our agent)")
-        start = time.monotonic()
+    def attempt(self, name, function, options):
+        """Runs a test; returns "" when it passed, else what there is to say about the failure."""
         try:
             self.boot(options)
             function(self.machine)
             self.machine.finish_test()
-            self.report(name, "pass")
-        except Skip as reason:
-            self.report(name, "skip (%s)" % reason)
+            return ""
+        except Skip:
+            raise
         except Exception as error:
-            self.failed += 1
             text = str(error) if isinstance(error, Failure) else traceback.format_exc()
             where = traceback.extract_tb(error.__traceback__)
             place = [entry for entry in where if "test_" in os.path.basename(entry.filename)]
             if place:
                 text = "%s:%d: %s\n%s" % (os.path.basename(place[-1].filename), place[-1].lineno, place[-1].line, text)
-            self.report(name, "fail", text + "\n" + (self.explain(name) if self.machine else ""))
-            if self.machine:
-                self.reboot_if_broken()
+            return text + "\n" + (self.explain(name) if self.machine else "")
+
+    def run(self, name, function):
+        """A test that fails gets a second attempt in a machine booted anew: emulated guests on a busy host miss deadlines. What
+        the first attempt failed of is printed all the same."""
+        options = getattr(function, "machine", {})
+        if getattr(function, "ours_only", False) and not self.agent.ours:
+            return self.report(name, "skip (needs our agent)")
+        start = time.monotonic()
+        try:
+            problem = self.attempt(name, function, options)
+            if problem and not self.agent.broken:
+                sys.stdout.write("    %s failed at the first attempt, once more in a new machine:\n%s" % (name, indent(problem)))
+                self.stop()
+                problem = self.attempt(name, function, options)
+            if problem:
+                self.failed += 1
+                self.agent.broken = self.machine is None
+                self.report(name, "fail", problem)
+                self.stop()
+            else:
+                self.report(name, "pass")
+        except Skip as reason:
+            self.report(name, "skip (%s)" % reason)
         if getattr(function, "fresh", False):
             self.stop()
         sys.stderr.write("%s: %.1f s\n" % (name, time.monotonic() - start))
