@@ -9,12 +9,13 @@ import time
 import vm
 
 CLIENT, SERVER = 1, 2
-(MOUSE_STATE, MONITORS_CONFIG, REPLY, CLIPBOARD, DISPLAY_CONFIG, ANNOUNCE_CAPABILITIES, CLIPBOARD_GRAB, CLIPBOARD_REQUEST,
- CLIPBOARD_RELEASE, FILE_XFER_START, FILE_XFER_STATUS, FILE_XFER_DATA, CLIENT_DISCONNECTED, MAX_CLIPBOARD,
- AUDIO_VOLUME_SYNC, GRAPHICS_DEVICE_INFO) = range(1, 17)
+(MOUSE_STATE, MONITORS_CONFIG, REPLY, CLIPBOARD, DISPLAY_CONFIG, ANNOUNCE_CAPABILITIES, CLIPBOARD_GRAB,
+ CLIPBOARD_REQUEST, CLIPBOARD_RELEASE, FILE_XFER_START, FILE_XFER_STATUS, FILE_XFER_DATA, CLIENT_DISCONNECTED,
+ MAX_CLIPBOARD, AUDIO_VOLUME_SYNC, GRAPHICS_DEVICE_INFO) = range(1, 17)
 
-# mouse, monitors, reply, clipboard by demand, selection, sparse monitors, guest line ends, max clipboard, audio, position,
-# file transfer disabled, file transfer detailed errors, graphics device info, no release on regrab, grab serial
+# mouse, monitors, reply, clipboard by demand, selection, sparse monitors, guest line ends, max clipboard, audio,
+# position, file transfer disabled, detailed errors of file transfers, graphics device info, no release on regrab,
+# grab serial
 ALL_CAPS = sum(1 << bit for bit in (0, 1, 2, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17))
 
 

@@ -13,8 +13,8 @@
  *   press BUTTON | release BUTTON          buttons 1…7, wheel steps are 4 (up) and 5 (down)
  *   burst position|click|wheel N RATE      N of them, RATE per second or 0 for without a pause; the answer comes when
  *                                          the last one has been handed to the library
- *   latency PATH N GAP                     N times: a position, then wait for a byte on the unix socket PATH, then GAP ms
- *                                          of silence; answers with the times in µs, -1 for "nothing within 2 s"
+ *   latency PATH N GAP                     N times: a position, then wait for a byte on the unix socket PATH, then GAP
+ *                                          ms of silence; answers with the times in µs, -1 for "nothing within 2 s"
  *   grab SEL TYPE=FILE…                    offers the files; "TYPE=" never answers a request for that type
  *   ungrab SEL                             takes the offer back
  *   request SEL TYPE FILE                  answers when the guest's data has been written to FILE
@@ -145,8 +145,8 @@ static char *describe_agent(void)
     int mode = 0;
     if (main_channel)
         g_object_get(main_channel, "agent-connected", &connected, "mouse-mode", &mode, NULL);
-    g_string_printf(s, "\"mouse\":\"%s\",\"agent\":%s,\"caps\":[", mode == SPICE_MOUSE_MODE_CLIENT ? "client" : "server",
-                    connected ? "true" : "false");
+    g_string_printf(s, "\"mouse\":\"%s\",\"agent\":%s,\"caps\":[",
+                    mode == SPICE_MOUSE_MODE_CLIENT ? "client" : "server", connected ? "true" : "false");
     for (guint32 cap = 0, n = 0; main_channel && cap < VD_AGENT_END_CAP; cap++)
         if (spice_main_channel_agent_test_capability(main_channel, cap))
             g_string_append_printf(s, "%s%u", n++ ? "," : "", cap);
@@ -199,8 +199,8 @@ static void on_data(SpiceMainChannel *channel, guint selection, guint32 type, gp
         return;
     }
     if (g_file_set_contents(request->path, data, size, NULL))
-        say("{\"id\":%" G_GINT64_FORMAT ",\"ok\":true,\"type\":%u,\"size\":%u,\"sha256\":\"%s\"}", request->id, type, size,
-            sum);
+        say("{\"id\":%" G_GINT64_FORMAT ",\"ok\":true,\"type\":%u,\"size\":%u,\"sha256\":\"%s\"}", request->id, type,
+            size, sum);
     else
         failed(request->id, "cannot write the file");
     g_free(request->path);
@@ -211,16 +211,16 @@ static void on_file_finished(SpiceFileTransferTask *task, GError *error)
 {
     g_autofree char *name = spice_file_transfer_task_get_filename(task), *text = quoted(name);
     g_autofree char *why = quoted(error ? error->message : "");
-    event("file", "\"name\":%s,\"finished\":true,\"error\":%s,\"domain\":\"%s\",\"transferred\":%" G_GUINT64_FORMAT, text,
-          why, error ? g_quark_to_string(error->domain) : "", spice_file_transfer_task_get_transferred_bytes(task));
+    event("file", "\"name\":%s,\"finished\":true,\"error\":%s,\"transferred\":%" G_GUINT64_FORMAT, text, why,
+          spice_file_transfer_task_get_transferred_bytes(task));
     g_ptr_array_remove(transfers, task);
 }
 
 static void on_file_progress(SpiceFileTransferTask *task)
 {
     g_autofree char *name = spice_file_transfer_task_get_filename(task), *text = quoted(name);
-    event("file", "\"name\":%s,\"finished\":false,\"transferred\":%" G_GUINT64_FORMAT ",\"total\":%" G_GUINT64_FORMAT, text,
-          spice_file_transfer_task_get_transferred_bytes(task), spice_file_transfer_task_get_total_bytes(task));
+    event("file", "\"name\":%s,\"finished\":false,\"transferred\":%" G_GUINT64_FORMAT ",\"total\":%" G_GUINT64_FORMAT,
+          text, spice_file_transfer_task_get_transferred_bytes(task), spice_file_transfer_task_get_total_bytes(task));
 }
 
 static void on_new_file(SpiceMainChannel *channel, SpiceFileTransferTask *task)
@@ -353,7 +353,8 @@ static gboolean burst_step(gpointer data)
             burst_one(burst);
         if (burst->done < burst->count)
             return G_SOURCE_CONTINUE;
-        say("{\"id\":%" G_GINT64_FORMAT ",\"ok\":true,\"elapsed\":%" G_GINT64_FORMAT "}", burst->id, now - burst->start);
+        say("{\"id\":%" G_GINT64_FORMAT ",\"ok\":true,\"elapsed\":%" G_GINT64_FORMAT "}", burst->id,
+            now - burst->start);
     }
     g_free(burst->kind);
     g_free(burst);
@@ -426,7 +427,8 @@ static void latency_start(gint64 id, char **args)
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(args[0]);
     g_autoptr(GSocketClient) client = g_socket_client_new();
     g_autoptr(GError) error = NULL;
-    g_autoptr(GSocketConnection) connection = g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, &error);
+    g_autoptr(GSocketConnection) connection =
+        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, &error);
     if (!connection) {
         failed(id, error->message);
         return;

@@ -40,11 +40,11 @@ def build_client():
     source, program = os.path.join(HERE, "client.c"), os.path.join(BUILD, "tests", "vm", "client")
     if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
         os.makedirs(os.path.dirname(program), exist_ok=True)
-        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "spice-client-glib-2.0", "gio-unix-2.0"], check=True,
-                               stdout=subprocess.PIPE, text=True).stdout.split()
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "spice-client-glib-2.0", "gio-unix-2.0"],
+                               check=True, stdout=subprocess.PIPE, text=True).stdout.split()
         new = "%s.%d" % (program, os.getpid())
-        subprocess.run(["cc", "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-o", new, source] + flags,
-                       check=True, stdout=sys.stderr)
+        subprocess.run(["cc", "-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-o", new, source] +
+                       flags, check=True, stdout=sys.stderr)
         os.rename(new, program)
     return program
 
@@ -219,7 +219,7 @@ class Machine:
         if self.vm.alive():
             for name, get in (("journal", self.vm.journal),
                               ("xorg", lambda: self.guest.run("cat /home/*/.local/share/xorg/*.log", check=False)),
-                              ("state", lambda: self.guest.run("loginctl; ps axf -o pid,user,stat,rss,args", check=False))):
+                              ("state", lambda: self.guest.run("loginctl; ps axf -o pid,user,stat,rss,args"))):
                 with open(os.path.join(directory, name + ".log"), "w") as file:
                     file.write(get())
             self.vm.screenshot(os.path.join(directory, "screen.png"))
@@ -287,8 +287,8 @@ class Runner:
             return text + "\n" + (self.explain(name) if self.machine else "")
 
     def run(self, name, function):
-        """A test that fails gets a second attempt in a machine booted anew: emulated guests on a busy host miss deadlines. What
-        the first attempt failed of is printed all the same."""
+        """A test that fails gets a second attempt in a machine booted anew: emulated guests on a busy host miss
+        deadlines. What the first attempt failed of is printed all the same."""
         options = getattr(function, "machine", {})
         if getattr(function, "ours_only", False) and not self.agent.ours:
             return self.report(name, "skip (needs our agent)")
@@ -296,7 +296,8 @@ class Runner:
         try:
             problem = self.attempt(name, function, options)
             if problem and not self.agent.broken:
-                sys.stdout.write("    %s failed at the first attempt, once more in a new machine:\n%s" % (name, indent(problem)))
+                sys.stdout.write("    %s failed at the first attempt, once more in a new machine:\n%s" %
+                                 (name, indent(problem)))
                 self.stop()
                 problem = self.attempt(name, function, options)
             if problem:

@@ -2,12 +2,12 @@
 /*
  * What the pointer really does inside the guest, seen where it matters: at the evdev device and in the X server.
  *
- *   probe evdev [-v] NAME…   counts the events of the input devices with these names, also when they are created later.
- *                            Each line on standard input is answered by one line of JSON: "counts", or "reset" (which
- *                            answers with the counts and clears them). -v also prints each event as it comes:
+ *   probe evdev [-v] NAME…   counts the events of the input devices with these names, also when they are created
+ *                            later. Each line on standard input is answered by one line of JSON: "counts", or "reset"
+ *                            (which answers with the counts and clears them). -v also prints each event as it comes:
  *                            "NAME SECONDS.MICROSECONDS TYPE CODE VALUE" with the kernel's monotonic time.
- *   probe pointer            prints "X Y" of the X pointer at start and after motion the server has processed, and "= X Y"
- *                            for each line on standard input.
+ *   probe pointer            prints "X Y" of the X pointer at start and after motion the server has processed, and
+ *                            "= X Y" for each line on standard input.
  *   probe echo PORT NAME     writes the four bytes "SYN\n" to a virtio-serial port for each complete report of the
  *                            device: half of a round trip whose other half is the host's.
  */
@@ -115,8 +115,8 @@ static void nodes_changed(int inotify)
 static void count(Device *d, const struct input_event *e)
 {
     if (verbose)
-        printf("%s %ld.%06ld %d %d %d\n", d->name, (long)e->input_event_sec, (long)e->input_event_usec, e->type, e->code,
-               e->value);
+        printf("%s %ld.%06ld %d %d %d\n", d->name, (long)e->input_event_sec, (long)e->input_event_usec, e->type,
+               e->code, e->value);
     if (e->type == EV_KEY && e->code >= BTN_LEFT && e->code < BTN_LEFT + BUTTONS)
         (e->value ? d->press : d->release)[e->code - BTN_LEFT]++;
     else if (e->type == EV_ABS && e->code == ABS_X)
@@ -174,8 +174,8 @@ static void print_counts(void)
 {
     printf("{");
     for (Device *d = devices; d < devices + device_count; d++) {
-        printf("%s\"%s\":{\"present\":%s,\"opened\":%u,", d == devices ? "" : ",", d->name, d->fd >= 0 ? "true" : "false",
-               d->opened);
+        printf("%s\"%s\":{\"present\":%s,\"opened\":%u,", d == devices ? "" : ",", d->name,
+               d->fd >= 0 ? "true" : "false", d->opened);
         print_buttons("press", d->press);
         print_buttons("release", d->release);
         printf("\"wheel\":%ld,\"hwheel\":%ld,\"wheel_hires\":%ld,\"hwheel_hires\":%ld,\"rel_x\":%ld,\"rel_y\":%ld,"
@@ -256,7 +256,7 @@ static void print_pointer(Display *display, const char *prefix)
     printf("%s%d %d\n", prefix, x, y);
 }
 
-/* Raw events reach the root window whatever window or grab gets the cooked ones; the position is asked for after them. */
+/* Raw events reach the root window whatever window or grab gets the cooked ones; the position is asked for then. */
 static int pointer(void)
 {
     char line[64];
@@ -295,8 +295,8 @@ int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     /*
-     * The kernel keeps 64 events for a reader and drops the rest. Ahead of everybody else, as far as we may be, we see a
-     * burst that an ordinary reader would lose.
+     * The kernel keeps 64 events or some more for a reader and drops the rest. Ahead of everybody else, as far as we
+     * may be, we see a burst that an ordinary reader would lose.
      */
     sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 1 });
     if (argc > 2 && strcmp(argv[1], "evdev") == 0) {

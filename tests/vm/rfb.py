@@ -78,7 +78,8 @@ class Rfb:
         elif flags & REQUEST:
             self.requests += 1
             if self._offered is not None:
-                self._clipboard(PROVIDE | TEXT, zlib.compress(struct.pack(">I", len(self._offered) + 1) + self._offered + b"\0"))
+                text = self._offered + b"\0"
+                self._clipboard(PROVIDE | TEXT, zlib.compress(struct.pack(">I", len(text)) + text))
         elif flags & PROVIDE:
             body = zlib.decompressobj().decompress(data[4:])
             size, = struct.unpack(">I", body[:4])

@@ -78,13 +78,14 @@ def test_physical_size_is_used(m):
     def millimetres():
         line = [line for line in m.guest.run("xrandr", user="alice").split("\n") if " connected" in line][0]
         return "400mm x 250mm" in line or m.guest.ok("xdpyinfo | grep -q '(400x250 millimeters)'", user="alice")
-    wait_for(millimetres, 5, lambda: "xrandr: %s" % m.guest.run("xrandr | head -3; xdpyinfo | grep millimeters", user="alice"))
+    wait_for(millimetres, 5, lambda: m.guest.run("xrandr | head -3; xdpyinfo | grep millimeters", user="alice"))
 
 
 @machine(display="virtio", heads=2)
 def test_second_head_on_and_off(m):
     def enabled():
-        return sum("+" in line.split(" (")[0] for line in m.guest.run("xrandr", user="alice").split("\n") if " connected" in line)
+        lines = [line for line in m.guest.run("xrandr", user="alice").split("\n") if " connected" in line]
+        return sum("+" in line.split(" (")[0] for line in lines)
     ask(m, (0, 0, 1024, 768), (1024, 0, 800, 600))
     wait_for(lambda: enabled() == 2, 5, lambda: "two heads on: %s" % m.guest.run("xrandr", user="alice"))
     wait_for(lambda: root_size(m) == (1824, 768), 5, lambda: "X has %s" % (root_size(m),))

@@ -143,8 +143,9 @@ def test_file_disk_full(m):
 
 
 def session_path(m, user="alice"):
-    return m.guest.run("busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager GetSession "
-                       "s $(loginctl list-sessions --no-legend | awk '$3 == \"%s\" {print $1; exit}')" % user).split('"')[1]
+    number = "$(loginctl list-sessions --no-legend | awk '$3 == \"%s\" {print $1; exit}')" % user
+    return m.guest.run("busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager "
+                       "GetSession s " + number).split('"')[1]
 
 
 def set_locked(m, locked):

@@ -69,7 +69,8 @@ def two_heads(m, placement):
     def origins():
         found = []
         for name in (first, second):
-            geometry = [line for line in m.guest.run("xrandr", user="alice").split("\n") if line.startswith(name + " ")][0]
+            lines = m.guest.run("xrandr", user="alice").split("\n")
+            geometry = [line for line in lines if line.startswith(name + " ")][0]
             place = [word for word in geometry.split() if "+" in word]
             if not place:
                 return None

@@ -39,7 +39,8 @@ def test_port_unplugged_and_back(m):
     m.guest.until("[ ! -e /dev/virtio-ports/com.redhat.spice.0 ]", 10)
     m.client.wait_no_agent()
     time.sleep(1)
-    m.vm.qmp.command("device_add", driver="virtserialport", chardev="vdagent", name="com.redhat.spice.0", id="agentport")
+    m.vm.qmp.command("device_add", driver="virtserialport", chardev="vdagent", name="com.redhat.spice.0",
+                     id="agentport")
     works(m, b"after unplug")
 
 
@@ -143,7 +144,7 @@ def test_quiet_without_port(m):
     lines = m.guest.run("journalctl -b -o cat | grep -i spice-agent || true").strip().split("\n")
     if len(lines) > 10:
         raise Failure("%d lines of log:\n%s" % (len(lines), "\n".join(lines)))
-    failed = m.guest.run("systemctl --failed --no-legend --plain; systemctl --machine=alice@ --user --failed --no-legend "
-                         "--plain 2>/dev/null || true")
+    failed = m.guest.run("systemctl --failed --no-legend --plain; "
+                         "systemctl --machine=alice@ --user --failed --no-legend --plain 2>/dev/null || true")
     if failed.strip():
         raise Failure(failed)

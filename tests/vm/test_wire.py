@@ -171,8 +171,9 @@ def test_wire_bad_chunks(m):
     """Chunk ports 0 and 99, empty and oversized chunks, unknown types, wrong protocol, garbage."""
     w = Wire(m)
     for data in (wire.mouse(1, 1).replace(struct.pack("<I", 2), struct.pack("<I", 0), 1), wire.chunk(b"x" * 100, 99),
-                 wire.chunk(b""), wire.chunk(b"") * 1000, struct.pack("<II", 1, 0xffffffff), struct.pack("<II", 1, 1 << 20),
-                 wire.message(99, b"unknown"), wire.message(0), wire.chunk(wire.header(wire.MOUSE_STATE, 13, 2) + b"x" * 13),
+                 wire.chunk(b""), wire.chunk(b"") * 1000, struct.pack("<II", 1, 0xffffffff),
+                 struct.pack("<II", 1, 1 << 20), wire.message(99, b"unknown"), wire.message(0),
+                 wire.chunk(wire.header(wire.MOUSE_STATE, 13, 2) + b"x" * 13),
                  os.urandom(5000), b"\0" * 5000, b"\xff" * 5000):
         w.host.send(data)
         w.host.connect()
@@ -232,8 +233,8 @@ def test_wire_file_names(m):
     """Names that lead out of the directory, or are none."""
     clean(m)
     w = Wire(m)
-    bad = (b"..", b".", b"", b"/etc/passwd", b"a/b", b"../escape", b"x" * 300, b"nul\\0byte", b"\xff\xfe\xfd", b"..\\s/x",
-           b"line\\nbreak/../x")
+    bad = (b"..", b".", b"", b"/etc/passwd", b"a/b", b"../escape", b"x" * 300, b"nul\\0byte", b"\xff\xfe\xfd",
+           b"..\\s/x", b"line\\nbreak/../x")
     for number, name in enumerate(bad):
         w.host.send(wire.file_start(1000 + number, name, 4))
         time.sleep(0.05)
@@ -244,14 +245,10 @@ def test_wire_file_names(m):
     w.host.wait(wire.FILE_XFER_STATUS, 10, lambda body: struct.unpack("<II", body[:8]) == (2000, 3))
     if "good.txt" not in listing(m) or m.guest.run("cat %s/good.txt" % DOWNLOADS) != "good":
         raise Failure("the good file did not arrive: %s" % listing(m))
-    outside = m.guest.run("find / -xdev -newer %s/good.txt -name 'escape*' -o -xdev -path %s/\\* -prune -o -xdev -type f "
-                          "-size -2 -newermt '-5 minutes' -exec grep -lx evil {} + 2>/dev/null" % (DOWNLOADS, DOWNLOADS),
-                          check=False)
+    outside = m.guest.run("find / -xdev -path %s -prune -o -type f -size -2 -newermt '-5 minutes' "
+                          "-exec grep -lx evil {} + 2>/dev/null" % DOWNLOADS, check=False)
     if outside.strip():
         raise Failure("written outside: " + outside)
-    if any("/" in name or name in ("passwd", "b", "escape") and m.guest.ok("[ -L '%s/%s' ]" % (DOWNLOADS, name))
-           for name in listing(m)):
-        raise Failure("odd names: %s" % listing(m))
     w.alive()
     clean(m)
 
@@ -292,7 +289,10 @@ def test_wire_stuck_paste_lets_pointer_through(m):
     blast = wire.chunk(b"x" * 2048) * 16
     while left > 0:
         piece = min(left, 16 * 2048)
-        w.host.send(blast if piece == 16 * 2048 else wire.chunk(b"x" * 2048) * (piece // 2048) + wire.chunk(b"x" * (piece % 2048)))
+        if piece == 16 * 2048:
+            w.host.send(blast)
+        else:
+            w.host.send(wire.chunk(b"x" * 2048) * (piece // 2048) + wire.chunk(b"x" * (piece % 2048)))
         left -= piece
         sent += 1
         w.host.send(wire.mouse(100 + sent % 700, 100 + sent % 500))

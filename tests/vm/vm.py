@@ -225,7 +225,8 @@ class Guest:
 
     def until(self, command, timeout=20, user="", interval=0.1, display=None):
         """Repeats a command inside the guest until it succeeds."""
-        loop = "end=$((SECONDS + %d)); until { %s\n} >/dev/null 2>&1; do [ $SECONDS -lt $end ] || exit 99; sleep %g; done"
+        loop = ("end=$((SECONDS + %d)); until { %s\n} >/dev/null 2>&1; do "
+                "[ $SECONDS -lt $end ] || exit 99; sleep %g; done")
         process = self.start(loop % (timeout + 1, command, interval), user, display)
         process.close()
         if process.wait(timeout + 30) != 0:
@@ -461,7 +462,8 @@ class Client:
         with self._changed:
             found = self._changed.wait_for(match, timeout)
         if not found:
-            raise Failure("client: no event %s %s within %g s; seen: %s" % (name, fields, timeout, self.events[since:][-8:]))
+            raise Failure("client: no event %s %s within %g s; seen: %s" %
+                          (name, fields, timeout, self.events[since:][-8:]))
         return found
 
     def connect(self, path, timeout=20):
