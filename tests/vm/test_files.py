@@ -173,7 +173,9 @@ def test_file_refused_when_locked(m):
 
 def restart_session_daemon(m):
     """Kills it; systemd starts it again, with its configuration read anew."""
-    m.guest.run("kill -9 %d" % m.pid(m.agent.session))
+    old = m.pid(m.agent.session)
+    m.guest.run("kill -9 %d" % old)
+    m.guest.until("p=$(pgrep -f '^(/[^ ]*/)?%s( |$)') && [ $p != %d ]" % (m.agent.session, old), 10)
     wait_for(m.session_daemon_connected, 10, "the session daemon is connected again")
 
 
