@@ -120,7 +120,7 @@ def test_memory(m):
     if int(got) != 50 << 20:
         raise Failure("%s bytes were pasted" % got.strip())
     peak = int(m.guest.run("awk '/VmHWM/ {print $2}' /proc/%d/status" % m.pid(m.agent.daemon)))
-    m.guest.run("kill %d" % m.pid(m.agent.session))
+    m.guest.run("kill -9 %d" % m.pid(m.agent.session))
     works(m, b"fresh")
     time.sleep(2)
     idle = int(m.guest.run("awk '/VmRSS/ {print $2}' /proc/%d/status" % m.pid(m.agent.session)))
