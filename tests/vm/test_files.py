@@ -202,6 +202,7 @@ def test_file_refused_by_policy(m):
         return m.client.finish(m.client.start("files", path), 20)["ok"]
     wait_for(accepted, 10, "files are accepted again", 0.3)
     received(m, "policy.bin", digest)
+    clean(m)
 
 
 @ours_only
