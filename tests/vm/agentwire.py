@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The host's end of the agent port, written by hand: the test plays spice-server, politely or not."""
 
+import contextlib
 import queue
 import struct
 import threading
@@ -114,6 +115,12 @@ class Host:
                 raise vm.Failure("no message of type %d from the agent within %g s" % (kind, timeout))
             if got == kind and check(body):
                 return body
+
+    def quiet(self, seconds=1):
+        """Takes what the guest still has to say, until it has been silent for a while."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.received.get(timeout=seconds)
 
     def handshake(self, timeout=15):
         """Introduces a client and returns the guest's capabilities."""

@@ -110,6 +110,7 @@ def test_wire_truncated_messages(m):
         for size in range(len(body)):
             w.host.send(wire.message(kind, body[:size]))
         w.host.send(wire.message(kind, body + b"\0"))
+        w.host.quiet()
         w.host.handshake(10)
     w.alive("host:")
     clean(m)
@@ -127,6 +128,7 @@ def test_wire_flipped_bodies(m):
                 broken[place] ^= mask
                 w.host.send(wire.message(kind, bytes(broken)))
         w.host.send(wire.message(wire.CLIENT_DISCONNECTED))
+        w.host.quiet()
         w.host.handshake(10)
     w.alive()
     clean(m)
