@@ -34,7 +34,8 @@ struct Inflow {
     SelectionAnswer answer;
     guint8 selection;
     guint32 type;
-    gsize size, hashed;
+    gsize size, left; /* announced, and not here yet */
+    gsize given;      /* to the sinks */
     GChecksum *checksum; /* NULL: nobody gets it */
     gboolean paused;
     Alarm *alarm;
@@ -208,8 +209,8 @@ void inflow_begin(Inflow *inflow, guint8 selection, guint32 type, gsize size)
 {
     inflow->selection = selection;
     inflow->type = type;
-    inflow->size = size;
-    inflow->hashed = 0;
+    inflow->size = inflow->left = size;
+    inflow->given = 0;
     inflow->answer = SELECTION_ANSWER_UNASKED;
     if (selection < INFLOW_SELECTIONS)
         inflow->answer = selection_answer(inflow->selections[selection], &inflow->type, g_get_monotonic_time());
@@ -239,13 +240,18 @@ void inflow_data(Inflow *inflow, const guint8 *data, gsize size)
 {
     gint64 now = g_get_monotonic_time();
     progress(inflow, now);
+    inflow->left -= size;
     Round *round = current(inflow);
     if (round == NULL)
         return;
-    gsize hash = MIN(size, DIGEST_BYTES - inflow->hashed);
-    if (hash > 0)
-        g_checksum_update(inflow->checksum, data, hash);
-    inflow->hashed += hash;
+    /* What comes from a VNC client by way of QEMU's agent channel is terminated by a zero. */
+    if (inflow->type == VD_AGENT_CLIPBOARD_UTF8_TEXT && inflow->left == 0 && size > 0 && data[size - 1] == '\0')
+        size--;
+    if (size == 0)
+        return;
+    if (inflow->given < DIGEST_BYTES)
+        g_checksum_update(inflow->checksum, data, MIN(size, DIGEST_BYTES - inflow->given));
+    inflow->given += size;
     for (guint i = 0; i < round->joined->len; i++) {
         Sink *sink = round->joined->pdata[i];
         if (!sink->data(sink, data, size) && sink->busy_since == 0)
@@ -263,7 +269,7 @@ void inflow_end(Inflow *inflow)
     if (delivered) {
         gsize size = DIGEST_SIZE;
         g_checksum_get_digest(inflow->checksum, round->digest.bytes, &size);
-        round->digest.size = inflow->size;
+        round->digest.size = inflow->given;
         end_all(round->joined, SINK_DONE);
     }
     g_clear_pointer(&inflow->checksum, g_checksum_free);

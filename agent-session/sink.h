@@ -23,7 +23,7 @@ typedef enum SinkEnd {
 typedef struct Sink Sink;
 
 struct Sink {
-    /* `size` bytes will follow; not 0. */
+    /* `size` bytes will follow, or one less: the zero that ends a text is left out. Not 0. */
     void (*begin)(Sink *sink, gsize size);
     /* Takes all of it. FALSE: no more for now. */
     gboolean (*data)(Sink *sink, const guint8 *data, gsize size);

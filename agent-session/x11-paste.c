@@ -209,7 +209,7 @@ static void on_begin(Sink *sink, gsize size)
     if (size <= X11_PASTE_CHUNK)
         return;
     if (!converts(paste)) {
-        start_incr(paste, size);
+        start_incr(paste, size - 1); /* at least so much: the zero at the end of a text is left out */
     } else if (paste->paster->converting < X11_PASTE_CONVERTING) {
         paste->converting = TRUE;
         paste->paster->converting++;

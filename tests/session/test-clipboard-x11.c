@@ -233,6 +233,29 @@ static void test_host_text(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     host_until(!xprogram_sees_owner(f->program, "CLIPBOARD"));
 }
 
+/* One zero that ends a text is no part of it; any other is, and so is one of another type. */
+static void test_host_terminated_text(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    const struct {
+        const char *text;
+        gsize size, want;
+    } cases[] = { { "abc\0", 4, 3 }, { "a\0b", 3, 3 }, { "ab\0\0", 4, 3 }, { "\0", 1, 0 } };
+    cliptest_grab(f, 0, 0, SET(TEXT) | SET(PNG));
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        assert_got(paste(f, "UTF8_STRING", TEXT, cases[i].text, cases[i].size)->data, cases[i].text, cases[i].want);
+        assert_got(paste(f, "STRING", TEXT, cases[i].text, cases[i].size)->data, cases[i].text, cases[i].want);
+        assert_got(paste(f, "image/png", PNG, cases[i].text, cases[i].size)->data, cases[i].text, cases[i].size);
+    }
+    /* By INCR, where the zero comes as a piece of its own, and where all but the zero fits in one property. */
+    static const gsize sizes[] = { 2 * 262144 + 1, 262145, 262144 };
+    for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autofree char *text = g_strnfill(sizes[i] - 1, 'x');
+        const XResult *result = paste(f, "UTF8_STRING", TEXT, text, sizes[i]);
+        assert_got(result->data, text, sizes[i] - 1);
+        g_assert_cmpint(result->incr, ==, sizes[i] > 262144);
+    }
+}
+
 static void test_host_image(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     cliptest_grab(f, 0, 0, SET(PNG) | SET(BMP));
@@ -468,6 +491,7 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("guest/large", NULL, test_guest_large);
     CLIPTEST_ADD("host/targets", NULL, test_host_targets);
     CLIPTEST_ADD("host/text", NULL, test_host_text);
+    CLIPTEST_ADD("host/terminated-text", NULL, test_host_terminated_text);
     CLIPTEST_ADD("host/image", NULL, test_host_image);
     CLIPTEST_ADD("host/primary", NULL, test_host_primary);
     CLIPTEST_ADD("host/sizes", NULL, test_host_sizes);
