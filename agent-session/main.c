@@ -27,6 +27,8 @@
 #define MAX_SIZE_LIMIT ((gint64) 1 << 31)
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 600000
+/* Another process serves this user: the unit starts none again after this exit status, and one after any other. */
+#define EXIT_HANDED_OVER 3
 
 static const ConfigKey config_keys[] = {
     { "clipboard", "to-host", "true" },     { "clipboard", "from-host", "true" }, { "clipboard", "primary", "true" },
@@ -323,19 +325,21 @@ static gboolean lock_instance(void)
     return FALSE;
 }
 
-/* Tell the process that is there where this session is, by our session bus or the user's. */
-static void hand_over(GDBusConnection *session_bus)
+/* Tell the process that serves this user where this session is, by our session bus or the user's. */
+static gboolean hand_over(GDBusConnection *session_bus, gboolean start_it)
 {
     g_autoptr(GVariant) environment = g_variant_ref_sink(desktop_environment());
     g_autoptr(GError) error = NULL;
-    if (session_bus != NULL && service_hand_over(session_bus, environment, NULL))
-        return;
+    if (session_bus != NULL && service_hand_over(session_bus, environment, start_it, NULL))
+        return TRUE;
     g_autofree char *address = g_strdup_printf("unix:path=%s/bus", g_get_user_runtime_dir());
     g_autoptr(GDBusConnection) user_bus = g_dbus_connection_new_for_address_sync(
         address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL,
         NULL, &error);
-    if (user_bus == NULL || !service_hand_over(user_bus, environment, &error))
-        g_message("the daemon that is there could not be told of this session: %s", error->message);
+    if (user_bus != NULL && service_hand_over(user_bus, environment, start_it, &error))
+        return TRUE;
+    g_message("no daemon could be told of this session: %s", error->message);
+    return FALSE;
 }
 
 static GDBusConnection *connect_bus(const char *address, GError **error)
@@ -411,9 +415,10 @@ static void stop(Session *session)
 
 int main(int argc, char **argv)
 {
-    gboolean debug = FALSE, version = FALSE;
+    gboolean autostart = FALSE, debug = FALSE, version = FALSE;
     g_autofree char *bus = NULL, *directory = NULL;
     const GOptionEntry entries[] = {
+        { "autostart", 0, 0, G_OPTION_ARG_NONE, &autostart, "have the user's systemd run it, where there is one", NULL },
         { "bus", 0, 0, G_OPTION_ARG_STRING, &bus, "D-Bus address to use instead of the system bus", "ADDRESS" },
         { "config", 0, 0, G_OPTION_ARG_FILENAME, &directory, "read settings from DIR instead of " CONFIG_DIR, "DIR" },
         { "debug", 0, 0, G_OPTION_ARG_NONE, &debug, "log what happens in detail", NULL },
@@ -449,10 +454,13 @@ int main(int argc, char **argv)
     } else {
         g_dbus_connection_set_exit_on_close(session.session_bus, FALSE);
     }
-    if (!lock_instance()) {
-        hand_over(session.session_bus);
+    /* One that a unit runs comes back when it is killed. */
+    gboolean served = autostart && hand_over(session.session_bus, TRUE);
+    if (served || !lock_instance()) {
+        if (!served)
+            hand_over(session.session_bus, FALSE);
         g_clear_object(&session.session_bus);
-        return 0;
+        return EXIT_HANDED_OVER;
     }
     session.system_bus = connect_bus(bus, &error);
     if (session.system_bus == NULL) {

@@ -9,7 +9,6 @@
 
 #define REFUSED_BURST 10u
 #define REFUSED_INTERVAL_US (5 * G_USEC_PER_SEC)
-#define CALL_TIMEOUT_MS 5000
 
 /* The interface is what its description says. The assembler runs where make does, at the top of the tree. */
 extern const char service_xml[];
@@ -202,11 +201,11 @@ void service_refused(Service *service, const char *what, const char *why)
         emit(service, SERVICE_NAME, "Refused", g_variant_new("(ss)", what, why));
 }
 
-gboolean service_hand_over(GDBusConnection *bus, GVariant *environment, GError **error)
+gboolean service_hand_over(GDBusConnection *bus, GVariant *environment, gboolean start_it, GError **error)
 {
-    g_autoptr(GVariant) reply =
-        g_dbus_connection_call_sync(bus, SERVICE_NAME, SERVICE_PATH, SERVICE_NAME, "Attach",
-                                    g_variant_new("(@a{ss})", environment), NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START,
-                                    CALL_TIMEOUT_MS, NULL, error);
+    GDBusCallFlags flags = start_it ? G_DBUS_CALL_FLAGS_NONE : G_DBUS_CALL_FLAGS_NO_AUTO_START;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_sync(bus, SERVICE_NAME, SERVICE_PATH, SERVICE_NAME, "Attach",
+                                                            g_variant_new("(@a{ss})", environment), NULL, flags, -1,
+                                                            NULL, error);
     return reply != NULL;
 }

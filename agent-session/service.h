@@ -34,10 +34,10 @@ void service_set(Service *service, const char *property, GVariant *value);
 void service_refused(Service *service, const char *what, const char *why);
 
 /*
- * Hand our session's environment over to the daemon that is there already. Blocks, for use before the main loop runs.
- * Errors: nobody has the name, or the call failed.
+ * Hand our session's environment over to the daemon that is there already or, with `start_it`, can be started by the
+ * bus. Blocks, for use before the main loop runs. Errors: nobody has the name, or the call failed.
  */
-gboolean service_hand_over(GDBusConnection *bus, GVariant *environment, GError **error);
+gboolean service_hand_over(GDBusConnection *bus, GVariant *environment, gboolean start_it, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Service, service_free)
 

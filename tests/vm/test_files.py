@@ -171,10 +171,10 @@ def test_file_refused_when_locked(m):
     received(m, "locked.bin", digest)
 
 
-def restart_session_daemon(m):
+def restart_session_daemon(m, signal=9):
     """Kills it; systemd starts it again, with its configuration read anew."""
     old = m.pid(m.agent.session)
-    m.guest.run("kill -9 %d" % old)
+    m.guest.run("kill -%d %d" % (signal, old))
     m.guest.until("p=$(pgrep -f '^(/[^ ]*/)?%s( |$)') && [ $p != %d ]" % (m.agent.session, old), 10)
     wait_for(m.session_daemon_connected, 10, "the session daemon is connected again")
 
