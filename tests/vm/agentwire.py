@@ -85,6 +85,8 @@ class Host:
         self._sock = vm.unix_connect(self._path)
         self.received = queue.Queue()
         threading.Thread(target=self._read, args=(self._sock, self.received), daemon=True).start()
+        # A guest that was busy has not seen the port closed, and waits for the rest of what was sent before.
+        self.send(message(CLIENT_DISCONNECTED, port=SERVER))
 
     def _read(self, sock, received):
         file = sock.makefile("rb")

@@ -5,7 +5,7 @@ import time
 
 from harness import *
 from test_clipboard import copy, offer, paste, same
-from test_files import listing, make, received, refused, start_and_wait_progress
+from test_files import clean, listing, make, received, refused, start_and_wait_progress
 
 CLIPBOARD = 5  # VD_AGENT_CAP_CLIPBOARD_BY_DEMAND
 AGENT = "org.spice_space.Agent1 /org/spice_space/Agent1 org.spice_space.Agent1"
@@ -55,6 +55,7 @@ def test_switch_client_clipboard_follows(m):
 
 
 def test_switch_ends_transfer(m):
+    clean(m)
     path, _ = make(m, "switched.bin", 200 << 20)
     started = start_and_wait_progress(m, path)
     m.session("bob")

@@ -2,6 +2,7 @@
 """QEMU's built-in agent channel with a VNC client: the guest's agent does not depend on SPICE."""
 
 import queue
+import random
 
 from harness import *
 from rfb import Rfb
@@ -17,8 +18,8 @@ def connect(m):
     counts = m.evdev()
 
     def moved():
-        rfb.pointer(10, 10)
-        rfb.pointer(20, 20)
+        # Another place each time: where the pointer is already, it does not move to.
+        rfb.pointer(*(random.randrange(10, 200) for _ in "xy"))
         return counts()["motions"] > 0
     wait_for(moved, 30, "the VNC client's pointer reaches evdev", 0.3)
     return rfb, counts
