@@ -14,27 +14,31 @@ bool pace_put(Pace *pace, const PointerStep *steps, size_t count)
     return true;
 }
 
-/* A loss of this step would be a loss of what the user did, other than of a position that the next one corrects. */
-static bool counts(const PointerStep *step)
+bool pace_counts(const PointerStep *steps, size_t count)
 {
-    return step->type == EV_KEY || (step->type == EV_REL && step->code != REL_X && step->code != REL_Y);
+    for (size_t i = 0; i < count; i++) {
+        const PointerStep *step = &steps[i];
+
+        if (step->type == EV_KEY || (step->type == EV_REL && step->code != REL_X && step->code != REL_Y)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 size_t pace_take(Pace *pace, int64_t now, bool hurry, PointerStep ret_steps[POINTER_STEPS_MAX])
 {
     size_t size = 0;
-    bool edge = false;
 
     while (size < pace->used && size < POINTER_STEPS_MAX) {
         const PointerStep *step = &pace->step[(pace->head + size) % PACE_STEPS];
 
         ret_steps[size++] = *step;
-        edge = edge || counts(step);
         if (step->type == EV_SYN) {
             break;
         }
     }
-    if (edge && !hurry) {
+    if (!hurry && pace_counts(ret_steps, size)) {
         int64_t from = pace->paid > now ? pace->paid : now;
 
         if (from - now > (PACE_BURST - 1) * PACE_INTERVAL_US) {
@@ -50,4 +54,9 @@ size_t pace_take(Pace *pace, int64_t now, bool hurry, PointerStep ret_steps[POIN
 bool pace_empty(const Pace *pace)
 {
     return pace->used == 0;
+}
+
+void pace_clear(Pace *pace)
+{
+    pace->head = pace->used = 0;
 }

@@ -5,7 +5,8 @@
  * The kernel keeps 128 events for each reader of such a device and throws all of them away when one more comes: a
  * burst of clicks out of one read() would be lost between us and a reader that had no time to run. So reports with a
  * button edge or a wheel turn go out at most PACE_BURST at once and one each PACE_INTERVAL_US after that, far beyond
- * any hand; a reader may then sleep 40 ms. Motion waits only behind such a report, to keep the order.
+ * any hand; a reader may then sleep 40 ms. Motion keeps its order among them, so who has motion to report holds it back
+ * while this is not empty: many a position behind the last edge would overrun the reader as well.
  */
 #ifndef PACE_H
 #define PACE_H
@@ -35,5 +36,14 @@ bool pace_put(Pace *pace, const PointerStep *steps, size_t count);
 size_t pace_take(Pace *pace, int64_t now, bool hurry, PointerStep ret_steps[POINTER_STEPS_MAX]);
 
 bool pace_empty(const Pace *pace);
+
+/* Forget what waits. */
+void pace_clear(Pace *pace);
+
+/*
+ * Does any of these steps have to keep the pace: a button edge or a wheel turn, the loss of which would be a loss of what
+ * the user did, other than of a position that the next one corrects?
+ */
+bool pace_counts(const PointerStep *steps, size_t count);
 
 #endif

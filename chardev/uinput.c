@@ -256,7 +256,9 @@ static gboolean timer_fired(gpointer user)
     g_autoptr(GError) error = NULL;
 
     if (!write_due(uinput, &error)) {
-        g_warning("%s", error->message); /* the owner sees it with the next write */
+        g_warning("%s", error->message);
+        /* The owner, who may be waiting for us to catch up, sees it with its next write. */
+        pace_clear(&uinput->pace);
     } else if (uinput_behind(uinput)) {
         return G_SOURCE_CONTINUE;
     }
@@ -271,7 +273,7 @@ gboolean uinput_write(Uinput *uinput, const PointerStep *steps, gsize count, GEr
 {
     PointerStep oldest[POINTER_STEPS_MAX];
 
-    if (uinput->recorder) {
+    if (uinput->recorder || (pace_empty(&uinput->pace) && !pace_counts(steps, count))) {
         return write_steps(uinput, steps, count, error);
     }
     while (!pace_put(&uinput->pace, steps, count)) {

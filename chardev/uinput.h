@@ -33,7 +33,10 @@ void uinput_free(Uinput *uinput);
  */
 gboolean uinput_write(Uinput *uinput, const PointerStep *steps, gsize count, GError **error);
 
-/* True while something waits for its time. `caught_up`, if set, is called from the main loop whenever that ends. */
+/*
+ * True while something waits for its time: motion is best held back then. `caught_up` is called from the main loop
+ * whenever that ends, also by a failure, and may free the object.
+ */
 gboolean uinput_behind(const Uinput *uinput);
 void uinput_on_caught_up(Uinput *uinput, void (*caught_up)(gpointer user), gpointer user);
 

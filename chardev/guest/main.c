@@ -61,9 +61,10 @@ static void data(const guint8 *bytes, gsize size, gpointer user)
     BytesReader in = bytes_reader(bytes, size);
     PointerStep steps[POINTER_STEPS_MAX];
     SessionEvent event;
+    gint64 now = g_get_monotonic_time();
 
     for (;;) {
-        switch (session_next(&daemon->session, &in, g_get_monotonic_time(), &event)) {
+        switch (session_next(&daemon->session, &in, now, &event)) {
         case SESSION_MORE:
             return;
         case SESSION_OPEN:
@@ -113,18 +114,19 @@ static gsize fill(guint8 *buffer, gsize size, gpointer user)
     return written;
 }
 
+/* Motion waits while edges do, which take their position along; so does the credit for them. */
 static void drained(gpointer user)
 {
     Daemon *daemon = user;
     PointerStep steps[POINTER_STEPS_MAX];
 
+    if (uinput_behind(daemon->uinput)) {
+        return;
+    }
     write_steps(daemon, steps, pointer_flush(&daemon->pointer, steps));
-    port_kick(daemon->port);
-}
-
-static void caught_up(gpointer user)
-{
-    port_kick(((Daemon *)user)->port); /* for the credit */
+    if (session_output_due(&daemon->session)) {
+        port_kick(daemon->port);
+    }
 }
 
 static void connected(gboolean is_connected, gpointer user)
@@ -173,7 +175,7 @@ static gboolean open_all(Daemon *daemon, const char *port, const char *uinput, c
     if (!daemon->uinput) {
         return FALSE;
     }
-    uinput_on_caught_up(daemon->uinput, caught_up, daemon);
+    uinput_on_caught_up(daemon->uinput, drained, daemon);
     daemon->port = port_open(port, &events, daemon, error);
     if (!daemon->port) {
         return FALSE;

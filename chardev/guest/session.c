@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* So many frames in a row that do not decode are no frames: a host that is replaced may leave a part of one in the port. */
+#define STRANGE_MAX 4u
+
 #define OUR_FEATURES (PVMOUSE_FEATURE_ABSOLUTE | PVMOUSE_FEATURE_RELATIVE | PVMOUSE_FEATURE_HIRES_WHEEL)
 
 void session_init(Session *session, uint32_t nonce)
@@ -16,6 +19,7 @@ static void start_over(Session *session, int64_t hello_at)
 {
     session->nonce = session->nonce == UINT32_MAX ? 1 : session->nonce + 1;
     session->state = SESSION_WAITING;
+    session->strange = 0;
     session->hello_due = true;
     session->hello_at = hello_at;
 }
@@ -139,12 +143,19 @@ static SessionResult next_open(Session *session, BytesReader *in, int64_t now, S
         switch (pvmouse_decode(session->reader.bytes, &frame)) {
         case PVMOUSE_UNKNOWN_TYPE:
             session->unknown++;
+            if (++session->strange >= STRANGE_MAX) {
+                return restart_for_error(session, now, ret_event, "nothing but frames that do not decode");
+            }
             continue;
         case PVMOUSE_BAD_MAGIC:
             return restart_for_error(session, now, ret_event, pvmouse_result_text(PVMOUSE_BAD_MAGIC));
         case PVMOUSE_BAD_VALUE:
+            if (++session->strange >= STRANGE_MAX) {
+                return restart_for_error(session, now, ret_event, "nothing but frames that do not decode");
+            }
             return refuse(session, ret_event, pvmouse_result_text(PVMOUSE_BAD_VALUE));
         case PVMOUSE_OK:
+            session->strange = 0;
             break;
         }
         switch (frame.type) {
@@ -187,6 +198,16 @@ SessionResult session_next(Session *session, BytesReader *in, int64_t now, Sessi
     return SESSION_MORE;
 }
 
+static bool credit_due(const Session *session)
+{
+    return session->state == SESSION_OPENED && session->credit <= LIMIT_PVMOUSE_CREDIT / 2;
+}
+
+bool session_output_due(const Session *session)
+{
+    return session->hello_due || credit_due(session);
+}
+
 size_t session_output(Session *session, int64_t now, bool applied, uint8_t ret_data[SESSION_OUTPUT_MAX])
 {
     PvmouseFrame frame;
@@ -200,7 +221,7 @@ size_t session_output(Session *session, int64_t now, bool applied, uint8_t ret_d
         session->hello_due = false;
         session->hello_at = now;
         session->credit = LIMIT_PVMOUSE_CREDIT;
-    } else if (session->state == SESSION_OPENED && applied && session->credit <= LIMIT_PVMOUSE_CREDIT / 2) {
+    } else if (applied && credit_due(session)) {
         frame = (PvmouseFrame){ .type = PVMOUSE_CREDIT, .credit = LIMIT_PVMOUSE_CREDIT - session->credit };
         session->credit = LIMIT_PVMOUSE_CREDIT;
     } else {

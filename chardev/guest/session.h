@@ -40,6 +40,7 @@ typedef struct Session {
     bool hello_due;    /* not before `hello_at` */
     int64_t hello_at;  /* else: when the last one was sent */
     int64_t error_at;  /* of the last start over for an error; 0: never */
+    uint32_t strange;  /* frames since the last one that decodes */
     uint64_t unknown, refused, gaps;
 } Session;
 
@@ -60,6 +61,9 @@ SessionResult session_next(Session *session, BytesReader *in, int64_t now, Sessi
  * returned so far have been `applied`, their credit once half of all is used up.
  */
 size_t session_output(Session *session, int64_t now, bool applied, uint8_t ret_data[SESSION_OUTPUT_MAX]);
+
+/* True when session_output() may have something to say, now or at session_deadline(). */
+bool session_output_due(const Session *session);
 
 /* When session_output() must be asked though nothing arrives; -1 for never. */
 int64_t session_deadline(const Session *session);

@@ -375,6 +375,34 @@ static void test_shifted(void)
     guest_free(guest);
 }
 
+/* A host went away in the middle of a frame, unseen, and its successor invites us: wherever the frame was cut. */
+static void test_out_of_step(void)
+{
+    for (size_t cut = 1; cut < PVMOUSE_FRAME_SIZE; cut++) {
+        Guest *guest = guest_open(ALL);
+        uint8_t part[PVMOUSE_FRAME_SIZE], data[SESSION_OUTPUT_MAX];
+        const PvmouseFrame frame = state(1);
+        PvmouseFrame answer = { .sequence = 0 };
+        int invitations = 0;
+
+        check_case("cut after %zu bytes", cut);
+        pvmouse_encode(&frame, part);
+        feed_bytes(guest, part, cut);
+        do {
+            guest->now += SESSION_RESTART_US;
+            feed(guest, hello(0, 1, ALL));
+        } while (session_output(&guest->session, guest->now, true, data) == 0 && ++invitations < 10);
+        CHECK(invitations < 5);
+        CHECK_EQ(pvmouse_decode(data, &answer), PVMOUSE_OK);
+        CHECK_EQ(answer.type, PVMOUSE_HELLO);
+        g_string_truncate(guest->log, 0);
+        feed(guest, hello(answer.sequence, 1, ALL));
+        feed(guest, state(1));
+        check_log(guest, "open 1");
+        guest_free(guest);
+    }
+}
+
 static void test_disconnection(void)
 {
     Guest *guest = guest_open(ALL);
@@ -450,6 +478,7 @@ int main(void)
     test_lost_hello();
     test_errors();
     test_shifted();
+    test_out_of_step();
     test_disconnection();
     test_nonce();
     test_cuts();
