@@ -54,7 +54,7 @@ bool layout_equal(const Layout *a, const Layout *b);
 /*
  * Device position (0..65535 on both axes) of wire position x,y (0..65535) of a display; false if the display does not
  * exist. Exact: the middle of pixel p of the display's mode lands inside pixel p after libinput's and the compositor's
- * scaling, for boxes up to 32768 of that display's pixels wide.
+ * scaling, for boxes up to 16384 of that display's pixels wide: Xorg's driver scales by 65535 in between.
  */
 bool layout_map(const Layout *layout, uint32_t display, uint16_t x, uint16_t y, uint16_t *ret_ux, uint16_t *ret_uy);
 

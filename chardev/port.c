@@ -8,9 +8,18 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
+
+/* A virtio port gives one chunk of the host's at a time: these many are asked for at once. */
+#define CHUNKS_PER_READ (LIMIT_READ / PORT_FILL_MIN)
+
+/* Unix98 terminals, by the kernel's list of devices (admin-guide/devices.txt). */
+#define PTY_MAJOR_FIRST 136
+#define PTY_MAJOR_LAST 143
 
 /* Reads in one turn, before output and the rest of the main loop get theirs. */
 #define READS_PER_TURN 4
@@ -18,7 +27,7 @@
 /*
  * Bytes given to the kernel in one write: enough chunks to be cheap, few enough for a small message not to wait long.
  */
-#define WRITE_BATCH (4 * PORT_FILL_MIN)
+#define WRITE_BATCH (8 * PORT_FILL_MIN)
 
 struct Port {
     int fd, epoll;
@@ -31,6 +40,7 @@ struct Port {
     gboolean connected, paused;
     gboolean readable, writable; /* not known to be otherwise */
     gboolean filling;            /* the owner may have more to send */
+    gboolean again;              /* a turn is due, whatever the kernel says */
     gboolean dispatching, freed;
     gsize out_at, out_size;
     guint8 in[LIMIT_READ];
@@ -98,10 +108,6 @@ static void take_events(Port *port)
     if (epoll_wait(port->epoll, &event, 1, 0) <= 0) {
         return;
     }
-    if (port->virtio && (event.events & EPOLLHUP) && !(event.events & EPOLLIN)) {
-        end(port, ENODEV); /* unplugged; a port without a host is readable, if only for a read of 0 bytes */
-        return;
-    }
     port->readable = port->readable || (event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));
     if (!(event.events & EPOLLHUP)) {
         set_connected(port, TRUE);
@@ -111,13 +117,30 @@ static void take_events(Port *port)
     }
 }
 
+/*
+ * The driver ends a read where a chunk of the host's ends, and readv() after the first that was shorter than asked for:
+ * full ones come many at a time, all others as by read().
+ */
+static gssize read_port(Port *port)
+{
+    struct iovec chunks[CHUNKS_PER_READ];
+
+    if (!port->virtio) {
+        return read(port->fd, port->in, sizeof(port->in));
+    }
+    for (guint i = 0; i < CHUNKS_PER_READ; i++) {
+        chunks[i] = (struct iovec){ port->in + i * PORT_FILL_MIN, PORT_FILL_MIN };
+    }
+    return readv(port->fd, chunks, CHUNKS_PER_READ);
+}
+
 static void take_input(Port *port)
 {
     gboolean any = FALSE, ended = FALSE;
     int error_number = 0;
 
     for (guint i = 0; i < READS_PER_TURN && port->readable && !port->paused; i++) {
-        gssize size = read(port->fd, port->in, sizeof(port->in));
+        gssize size = read_port(port);
 
         if (size <= 0) {
             error_number = size < 0 ? errno : 0;
@@ -189,7 +212,7 @@ static void give_output(Port *port)
 
 static void turn(Port *port)
 {
-    g_source_set_ready_time(port->source, -1);
+    port->again = FALSE;
     take_events(port);
     if (alive(port)) {
         take_input(port);
@@ -197,9 +220,16 @@ static void turn(Port *port)
     if (alive(port)) {
         give_output(port);
     }
-    if (alive(port) && ((port->readable && !port->paused) || (port->filling && port->writable))) {
-        g_source_set_ready_time(port->source, 0);
+    if (alive(port)) {
+        port->again = (port->readable && !port->paused) || (port->filling && port->writable);
     }
+}
+
+/* A ready time of 0 would do as well, at the price of two or three system calls for each change. */
+static gboolean prepare(GSource *source, int *timeout)
+{
+    *timeout = -1;
+    return ((PortSource *)source)->port->again;
 }
 
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
@@ -266,7 +296,9 @@ static gboolean open_device(Port *port)
     if (port->fd < 0) {
         return FALSE;
     }
-    if (isatty(port->fd)) {
+    /* Told by its number: a process that has given up ioctl() cannot ask whether it is a terminal. */
+    if (S_ISCHR(status.st_mode) && major(status.st_rdev) >= PTY_MAJOR_FIRST &&
+        major(status.st_rdev) <= PTY_MAJOR_LAST) {
         make_raw(port->fd);
     } else {
         port->virtio = S_ISCHR(status.st_mode);
@@ -280,7 +312,7 @@ static gboolean open_device(Port *port)
 
 Port *port_open(const char *path, const PortEvents *events, gpointer user, GError **error)
 {
-    static GSourceFuncs functions = { .dispatch = dispatch };
+    static GSourceFuncs functions = { .prepare = prepare, .dispatch = dispatch };
     g_autoptr(Port) port = g_new0(Port, 1);
 
     port->fd = port->epoll = -1;
@@ -318,23 +350,14 @@ void port_free(Port *port)
     }
 }
 
-static void wake(Port *port)
-{
-    if (port->source && !port->dispatching) {
-        g_source_set_ready_time(port->source, 0);
-    }
-}
-
 void port_kick(Port *port)
 {
     port->filling = TRUE;
-    wake(port);
+    port->again = TRUE;
 }
 
 void port_pause(Port *port, gboolean paused)
 {
+    port->again = port->again || (port->paused && !paused);
     port->paused = paused;
-    if (!paused) {
-        wake(port);
-    }
 }

@@ -21,8 +21,7 @@ G_DEFINE_AUTO_CLEANUP_FREE_FUNC(scmp_filter_ctx, seccomp_release, NULL)
  */
 static const char *const calls_pointer[] = {
     /* descriptors */
-    "read", "readv", "write", "writev", "close", "fcntl", "fstat", "lseek", "shutdown",
-    "recvfrom", "recvmsg", "sendto", "sendmsg", "accept4", "getsockopt",
+    "read", "readv", "write", "close", "fcntl", "fstat", "lseek", "recvfrom", "sendto", "accept4", "getsockopt",
     /* waiting */
     "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2", "futex",
     "clock_gettime", "clock_nanosleep", "gettimeofday", "nanosleep", "restart_syscall",
@@ -33,7 +32,7 @@ static const char *const calls_pointer[] = {
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill", "exit", "exit_group",
 };
 
-/* In addition: files, unix sockets (socket has a rule of its own), threads (so has clone). */
+/* In addition: files, unix sockets with descriptors (socket has a rule of its own), threads (so has clone). */
 static const char *const calls_system[] = {
     /* files */
     "open", "openat", "openat2", "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2",
@@ -43,8 +42,8 @@ static const char *const calls_system[] = {
     /* descriptors */
     "dup", "dup2", "dup3", "pipe2", "close_range", "eventfd2", "epoll_create1", "epoll_ctl", "timerfd_create",
     "timerfd_settime", "timerfd_gettime", "signalfd4", "select", "pselect6",
-    "socketpair", "bind", "listen", "accept", "connect", "getsockname", "getpeername", "setsockopt", "recvmmsg",
-    "sendmmsg",
+    "writev", "shutdown", "socketpair", "bind", "listen", "accept", "connect", "getsockname", "getpeername",
+    "setsockopt", "recvmsg", "recvmmsg", "sendmsg", "sendmmsg",
     /* time and threads */
     "clock_getres", "set_tid_address", "sched_getaffinity", "sched_getparam", "sched_getscheduler",
     "sched_get_priority_max", "sched_get_priority_min", "get_robust_list", "rt_sigtimedwait", "rt_sigsuspend",

@@ -129,31 +129,30 @@ static void test_desktops(void)
     check_case("%s", "");
 }
 
-/* The corners of a turned display, by hand: pixel 0,0 of the scanout and where it is on the desktop. */
-static void test_corners(void)
+/* Pixel 10,20 of the scanout of a turned display of 1000x500, and where it is on the desktop, by hand. */
+static void test_turned(void)
 {
     static const struct {
-        uint32_t transform;
         uint16_t ux, uy;
-    } corners[] = {
-        { 0, 0, 0 }, { 1, 65535, 0 }, { 2, 65535, 65535 }, { 3, 0, 65535 },
-        { 4, 65535, 0 }, { 5, 0, 0 }, { 6, 0, 65535 }, { 7, 65535, 65535 },
+    } turned[LAYOUT_TRANSFORMS] = {
+        { 688, 2686 },   { 62849, 688 }, { 64847, 62849 }, { 2686, 64847 },
+        { 64847, 2686 }, { 2686, 688 },  { 688, 62849 },   { 62849, 64847 },
     };
 
-    for (size_t i = 0; i < sizeof(corners) / sizeof(*corners); i++) {
+    for (uint32_t transform = 0; transform < LAYOUT_TRANSFORMS; transform++) {
         Layout layout = layout_single(1000, 500);
         uint16_t ux = 0, uy = 0;
 
-        layout.display[0].transform = corners[i].transform;
-        if (corners[i].transform & 1) {
+        layout.display[0].transform = transform;
+        if (transform & 1) {
             layout.display[0].w = 500;
             layout.display[0].h = 1000;
             layout_fit_box(&layout);
         }
-        check_case("corner, transform %u", corners[i].transform);
-        CHECK(layout_map(&layout, 0, 0, 0, &ux, &uy));
-        CHECK(abs(ux - corners[i].ux) <= 66);
-        CHECK(abs(uy - corners[i].uy) <= 66);
+        check_case("transform %u", transform);
+        CHECK(layout_map(&layout, 0, pvmouse_from_pixel(10, 1000), pvmouse_from_pixel(20, 500), &ux, &uy));
+        CHECK_EQ(ux, turned[transform].ux);
+        CHECK_EQ(uy, turned[transform].uy);
     }
     check_case("%s", "");
 }
@@ -252,7 +251,7 @@ int main(void)
 {
     test_single();
     test_desktops();
-    test_corners();
+    test_turned();
     test_box();
     test_valid();
     return check_done();
