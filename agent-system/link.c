@@ -147,6 +147,8 @@ static gboolean open_side(Side *side, Link *link, RouterSocket socket, int *ret_
     side->condition = G_IO_IN;
     side->source = g_source_new(&functions, sizeof(SideSource));
     ((SideSource *)side->source)->side = side;
+    /* Nothing recurses here, but GLib would wake itself up for each dispatch; see port_open(). */
+    g_source_set_can_recurse(side->source, TRUE);
     side->tag = g_source_add_unix_fd(side->source, side->fd, side->condition);
     g_source_set_name(side->source, socket == ROUTER_SOCKET_FILES ? "session files" : "session control");
     g_source_attach(side->source, NULL);

@@ -22,6 +22,7 @@
 #include <glib-unix.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define PORT_PATH "/dev/virtio-ports/com.redhat.spice.0"
@@ -90,14 +91,20 @@ static void write_steps(App *app, const PointerStep *steps, gsize count)
 {
     g_autoptr(GError) error = NULL;
 
-    if (count == 0 || !app->uinput || uinput_write(app->uinput, steps, count, &error))
+    if (count == 0 || !app->uinput || app->status != EXIT_SUCCESS || uinput_write(app->uinput, steps, count, &error))
         return;
     g_warning("the pointer stops working: %s", error->message);
-    g_clear_pointer(&app->uinput, uinput_free);
-    app->pointer_error = g_strdup(error->message);
-    relay_pointer(app->relay, false, now_ms());
-    changed(app, "PointerState");
-    close_port(app);
+    quit(app, EXIT_FAILURE);
+}
+
+/* Motion waits while edges do, which take their position along. */
+static void flush_pointer(gpointer user)
+{
+    App *app = user;
+    PointerStep steps[POINTER_STEPS_MAX];
+
+    if (app->uinput && !uinput_behind(app->uinput))
+        write_steps(app, steps, pointer_flush(&app->pointer, steps));
 }
 
 static void release_buttons(App *app)
@@ -163,7 +170,8 @@ static void on_port_data(const guint8 *data, gsize size, gpointer user)
     while (app->port && app->opened == opened) {
         switch (demux_next(&app->demux, &in, &event)) {
         case DEMUX_MORE:
-            after_relay(app);
+            /* What the session gets goes out when all that is there has been read; see on_port_drained(). */
+            port_pause(app->port, relay_paused(app->relay));
             return;
         case DEMUX_POINTER:
             on_pointer(app, &event.pointer);
@@ -189,10 +197,8 @@ static void on_port_data(const guint8 *data, gsize size, gpointer user)
 
 static void on_port_drained(gpointer user)
 {
-    App *app = user;
-    PointerStep steps[POINTER_STEPS_MAX];
-
-    write_steps(app, steps, pointer_flush(&app->pointer, steps));
+    flush_pointer(user);
+    after_relay(user);
 }
 
 static gsize on_port_fill(guint8 *buffer, gsize size, gpointer user)
@@ -230,9 +236,14 @@ static void on_port_gone(const GError *error, gpointer user)
 {
     App *app = user;
 
-    g_message("%s; ending until the port is there again", error->message);
+    gboolean closed = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+
+    if (closed)
+        g_message("%s; ending until the port is there again", error->message);
+    else
+        g_warning("%s", error->message);
     close_port(app);
-    quit(app, EXIT_SUCCESS);
+    quit(app, closed ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 static gboolean port_allowed(const App *app)
@@ -392,7 +403,10 @@ static void end_link(App *app, const char *why)
 
 static void on_link_closed(const char *why, gpointer user)
 {
-    end_link(user, why);
+    App *app = user;
+
+    end_link(app, why);
+    mapping_forget_session(app->mapping); /* nobody would tell of the next change; the next connection says it again */
 }
 
 static gboolean on_open(RouterSession session, int ret_peer[ROUTER_SOCKETS], GError **error, gpointer user)
@@ -571,7 +585,9 @@ static void open_pointer(App *app, const char *path)
         g_warning("no pointer: %s; the port stays closed, unless the configuration says [pointer] enabled=false",
                   error->message);
         app->pointer_error = g_strdup(error->message);
+        return;
     }
+    uinput_on_caught_up(app->uinput, flush_pointer, app);
 }
 
 static gboolean start(App *app, const char *config_dir, const char *uinput_path, const char *bus, GError **error)
@@ -661,6 +677,8 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     log_setup("spice-agent-system", debug);
+    /* Else the stack of a thread costs 2 MiB when it happens to be aligned to that. */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     app.port_path = port ? port : PORT_PATH;
     app.sysfs = sysfs ? sysfs : SYSFS_PATH;
     if (access(app.port_path, F_OK) < 0 && errno == ENOENT) {

@@ -42,26 +42,34 @@ bool relay_announce_waits(const Relay *relay)
     return relay->host && (!relay->announced || relay->answer_due);
 }
 
-void relay_announce(Relay *relay, int64_t now)
+/* Apart from relay_announce(), which is called for each piece of data: a message is 4 KiB to be cleared. */
+static void announce(Relay *relay, const Caps *caps)
 {
     VdagentMessage message = { .type = VD_AGENT_ANNOUNCE_CAPABILITIES };
 
-    if (!relay->host)
-        return;
-    message.announce.caps = own_caps(relay);
+    message.announce.caps = *caps;
     message.announce.request = !relay->heard;
-    if (relay_announce_waits(relay)) {
-        if (now < relay->announce_by && !(relay->answer_due && session_settled(relay)))
-            return;
-    } else if (caps_equal(&message.announce.caps, &relay->announced_caps)) {
-        return;
-    }
-    if (mux_room(&relay->mux, LANE_OWN) < MESSAGE_MAX)
-        return;
     relay_put_host(relay, LANE_OWN, &message);
     relay->announced = true;
     relay->answer_due = false;
-    relay->announced_caps = message.announce.caps;
+    relay->announced_caps = *caps;
+}
+
+void relay_announce(Relay *relay, int64_t now)
+{
+    if (!relay->host)
+        return;
+
+    const Caps caps = own_caps(relay);
+
+    if (relay_announce_waits(relay)) {
+        if (now < relay->announce_by && !(relay->answer_due && session_settled(relay)))
+            return;
+    } else if (caps_equal(&caps, &relay->announced_caps)) {
+        return;
+    }
+    if (mux_room(&relay->mux, LANE_OWN) >= MESSAGE_MAX)
+        announce(relay, &caps);
 }
 
 void relay_put_status(Relay *relay, uint32_t id, uint32_t result, int gio_error)

@@ -22,10 +22,10 @@ enum {
 #define MESSAGE_MAX (MESSAGE_HEADER_SIZE + LIMIT_MESSAGE)
 
 /*
- * A queue fuller than this stops the port: one more piece of its input, of LIMIT_READ bytes, always fits, with LIMIT_READ
+ * A queue fuller than this stops the port: one more piece of its input, of LIMIT_READ bytes, always fits, with LIMIT_FILE_PIECE
  * of file data that were held back and some messages of our own.
  */
-#define QUEUE_HIGH (LIMIT_SESSION_QUEUE - 2 * LIMIT_READ - MESSAGE_MAX)
+#define QUEUE_HIGH (LIMIT_SESSION_QUEUE - LIMIT_FILE_PIECE - LIMIT_READ - MESSAGE_MAX)
 
 /* Kept free in a lane for our own messages while the session's are taken: a message collected before, and answers. */
 #define LANE_RESERVE (MESSAGE_MAX + 2048u)
@@ -80,7 +80,7 @@ struct Relay {
         uint32_t id;       /* BULK_FILE */
         bool framed;       /* a part of this message has been handed on */
         size_t staged;
-        uint8_t stage[LIMIT_READ];
+        uint8_t stage[LIMIT_FILE_PIECE];
     } down;                /* host → session */
     struct {
         Bulk bulk;

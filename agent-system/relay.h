@@ -5,7 +5,7 @@
  * Does no I/O and has no clock: events of the port's demultiplexer and bytes of the session's sockets go in, bytes for both
  * come out, and time is an argument (milliseconds of any clock that never goes back). Small messages are decoded, judged
  * by router.h, grabs.h and transfers.h, and encoded anew. Clipboard data are handed on piece by piece. File data are cut into whole
- * messages of at most LIMIT_READ, so that a transfer can end at any point without breaking the framing of its socket.
+ * messages of at most LIMIT_FILE_PIECE, so that a transfer can end at any point without breaking the framing of its socket.
  *
  * What is held is bounded by this struct. When a queue runs full its source is not read (relay_paused(),
  * relay_session_want()). The port is not read for at most LIMIT_STALL_MS at a time, since the pointer comes through it too:

@@ -7,7 +7,9 @@
 #define SEAT LOGIND ".Seat"
 #define SESSION LOGIND ".Session"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
-#define TIMEOUT_MS 10000
+
+/* None: logind answers, however busy the machine is while it boots, or goes away, which ends the call and is seen. */
+#define TIMEOUT_MS G_MAXINT
 
 struct Seat {
     GDBusConnection *bus;
@@ -105,11 +107,31 @@ static void read_session(Seat *seat, const char *path)
                            on_session_properties, seat);
 }
 
-/* Read again rather than patch: changes are rare, and what is read is whole. */
+/* No file may come in between the signal and the answer to read_session(). */
+static void take_lock(Seat *seat, GVariant *changed)
+{
+    GVariantDict properties;
+    gboolean locked;
+
+    if (!seat->properties || !g_variant_lookup(changed, "LockedHint", "b", &locked))
+        return;
+    g_variant_dict_init(&properties, seat->properties);
+    g_variant_dict_insert(&properties, "LockedHint", "b", locked);
+    g_variant_unref(seat->properties);
+    seat->properties = g_variant_ref_sink(g_variant_dict_end(&properties));
+    report(seat);
+}
+
+/* All else is read again rather than patched: changes are rare, and what is read is whole. */
 static void on_session_changed(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const char *sender, const char *path,
                                G_GNUC_UNUSED const char *interface, G_GNUC_UNUSED const char *signal,
-                               G_GNUC_UNUSED GVariant *parameters, gpointer user)
+                               GVariant *parameters, gpointer user)
 {
+    if (g_variant_is_of_type(parameters, G_VARIANT_TYPE("(sa{sv}as)"))) {
+        g_autoptr(GVariant) changed = g_variant_get_child_value(parameters, 1);
+
+        take_lock(user, changed);
+    }
     read_session(user, path);
 }
 

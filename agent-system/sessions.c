@@ -186,7 +186,8 @@ static void on_call(GDBusConnection *bus, const char *sender, G_GNUC_UNUSED cons
     Sessions *sessions = user;
     guint count = GPOINTER_TO_UINT(g_hash_table_lookup(sessions->asking, sender));
 
-    if (count >= SESSIONS_ASKING_SENDER || sessions->asking_count >= SESSIONS_ASKING) {
+    /* The bus bounds how many senders there are; so nobody else's calls are in the way of the first of one. */
+    if (count >= SESSIONS_ASKING_SENDER || (count > 0 && sessions->asking_count >= SESSIONS_ASKING)) {
         refuse(sessions, invocation, LIMITS, "too many calls at once");
         return;
     }
@@ -245,7 +246,10 @@ void sessions_changed(Sessions *sessions, const char *name)
 {
     g_hash_table_add(sessions->changed, (gpointer)name);
     if (sessions->changed_id == 0)
-        sessions->changed_id = g_idle_add(on_changed, sessions);
+        {
+        /* No idle priority, which has no turn as long as the port has input. */
+        sessions->changed_id = g_idle_add_full(G_PRIORITY_DEFAULT, on_changed, sessions, NULL);
+    }
 }
 
 void sessions_set_active(Sessions *sessions, const SeatSession *session)

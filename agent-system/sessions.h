@@ -20,7 +20,7 @@
 #define SESSIONS_OPEN_BURST 10
 #define SESSIONS_OPEN_INTERVAL_S 2
 
-/* Calls of one sender, and of all, whose uid has been asked for. */
+/* Calls of one sender, and of all beyond their first, whose uid has been asked for. */
 #define SESSIONS_ASKING_SENDER 8
 #define SESSIONS_ASKING 256
 

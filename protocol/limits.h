@@ -45,8 +45,11 @@
 /* Zero-terminated connector name, "Virtual-1", "DP-3": DRM names are at most 32 bytes. */
 #define LIMIT_CONNECTOR_NAME 32u
 
-/* File transfers at once. A client that drops a folder of 10 000 files gets an error status for what goes beyond. */
-#define LIMIT_TRANSFERS 64u
+/*
+ * File transfers at once. spice-gtk starts all files that are dropped together, so this is how many can be; a client that
+ * drops a folder of 10 000 gets an error status for what goes beyond. Each takes two descriptors of the session daemon.
+ */
+#define LIMIT_TRANSFERS 256u
 
 /* One directory entry (NAME_MAX). */
 #define LIMIT_FILE_NAME 255u
@@ -54,11 +57,14 @@
 /* Bytes taken from a descriptor in one go, the unit in which a stream is handed on. */
 #define LIMIT_READ 16384u
 
+/* File data handed on to a session as one message, so that a transfer can end between two; what spice-gtk sends at once. */
+#define LIMIT_FILE_PIECE 65536u
+
 /*
  * Bytes waiting for one session socket. When the next piece of input might not fit, reading from the virtio port pauses,
  * for at most LIMIT_STALL_MS: then what waits is given up.
  */
-#define LIMIT_SESSION_QUEUE 65536u
+#define LIMIT_SESSION_QUEUE 262144u
 
 /* Bytes waiting for the port, for each lane of the multiplexer. When full, the lane's source is not read. */
 #define LIMIT_LANE_QUEUE 16384u

@@ -171,6 +171,9 @@ def test_host_million_mouse_states(m):
     m.check_memory()
 
 
+TRANSFERS = 256  # LIMIT_TRANSFERS
+
+
 def test_host_many_transfers(m):
     host, session = m.connected()
     sinks = [Sink(session.files)]
@@ -180,13 +183,13 @@ def test_host_many_transfers(m):
         host.say(*(file_start(number, "file number %d of a folder" % number) for number in range(first, first + 100)))
         while host.read(0):
             pass
-    while refused < count - 64:
+    while refused < count - TRANSFERS:
         number, result = struct.unpack_from("<II", host.body(FILE_STATUS))
         expect(result, ERROR, "status")
         refused += 1
     for sink in sinks:
         sink.end()
-    wait_for(lambda: session.files.read(0) or len([1 for kind, _ in session.files.got if kind == FILE_START]) == 64, "64 starts")
+    wait_for(lambda: session.files.read(0) or len([1 for kind, _ in session.files.got if kind == FILE_START]) == TRANSFERS, "the first starts")
     works(m, host, session)
 
 

@@ -150,6 +150,7 @@ def test_buttons_released(m):
     press()
     m.activate("s2")
     m.pointer.until((1, 0x110, 0))
+    m.wait_property("ActiveSession", "s2")
     press()
     m.daemon.terminate()
     m.pointer.until((1, 0x110, 0))
@@ -297,13 +298,13 @@ def test_file(m):
     session.files.body(FILE_START)
     session.files.send(file_status(7, CAN_SEND))
     expect(host.body(FILE_STATUS), struct.pack("<II", 7, CAN_SEND), "status")
-    data, got = os.urandom(100000), b""
-    host.say(file_data(7, data[:65536]), file_data(7, data[65536:]))
+    data, got = os.urandom(300000), b""
+    host.say(file_data(7, data[:200000]), file_data(7, data[200000:]))
     while len(got) < len(data):
         body = session.files.body(FILE_DATA)
         number, size = struct.unpack_from("<IQ", body)
         expect((number, size), (7, len(body) - 12), "head of data")
-        expect(size <= 16384, True, "at most LIMIT_READ at once")
+        expect(size <= 65536, True, "at most LIMIT_FILE_PIECE at once")
         got += body[12:]
     expect(got == data, True, "same data")
     session.files.send(file_status(7, SUCCESS))

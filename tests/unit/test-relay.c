@@ -532,7 +532,7 @@ static void test_stalled_transfer(void)
     forget(world);
     say(world, VDP_CLIENT_PORT, &(VdagentMessage){ .type = VD_AGENT_FILE_XFER_DATA, .file_data = { 4, 10 } }, 10);
     take_session(world);
-    say(world, VDP_CLIENT_PORT, &(VdagentMessage){ .type = VD_AGENT_FILE_XFER_DATA, .file_data = { 3, 100000 } }, 0);
+    say(world, VDP_CLIENT_PORT, &(VdagentMessage){ .type = VD_AGENT_FILE_XFER_DATA, .file_data = { 3, 1 << 20 } }, 0);
     pour(world);
     CHECK_EQ(relay_deadline(world->relay), world->now + LIMIT_STALL_MS);
     relay_session_taken(world->relay, ROUTER_SOCKET_FILES, 0, world->now);
