@@ -389,6 +389,17 @@ void clipboard_add_caps(const Clipboard *clipboard, Caps *ret_caps)
         caps_add(ret_caps, caps[i]);
 }
 
+/*
+ * Texts of a VNC client have CR LF, as VNC's extended clipboard demands, and QEMU's built-in agent channel hands them
+ * on as they are, whatever GUEST_LINEEND_* we announce. It is known by what it announces: serials, but neither REPLY
+ * nor NO_RELEASE_ON_REGRAB, as spice-gtk does, which converts.
+ */
+static gboolean hands_on_crlf(const Caps *theirs)
+{
+    return caps_has(theirs, VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL) && !caps_has(theirs, VD_AGENT_CAP_REPLY) &&
+           !caps_has(theirs, VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB);
+}
+
 void clipboard_peer(Clipboard *clipboard, const Caps *agreed, const Caps *theirs)
 {
     gboolean present = theirs != NULL && caps_has(theirs, VD_AGENT_CAP_CLIPBOARD_BY_DEMAND);
@@ -405,7 +416,7 @@ void clipboard_peer(Clipboard *clipboard, const Caps *agreed, const Caps *theirs
                         (clipboard->policy.primary && present && caps_has(agreed, VD_AGENT_CAP_CLIPBOARD_SELECTION));
         clipboard_apply(clipboard, side, selection_peer(&side->selection, present && able, serials, no_release), FALSE);
     }
-    inflow_reset(clipboard->inflow);
+    inflow_reset(clipboard->inflow, present && hands_on_crlf(theirs));
     outflow_reset(clipboard->outflow);
 }
 
@@ -416,8 +427,11 @@ static void on_client_grab(Clipboard *clipboard, Side *side, const VdagentGrab *
         if (grab->type[i] < SELECTION_TYPES)
             offers |= 1u << grab->type[i];
     }
-    clipboard_apply(clipboard, side, selection_host_grab(&side->selection, grab->serial, offers & SELECTION_ALL),
-                    FALSE);
+    unsigned flags = selection_host_grab(&side->selection, grab->serial, offers & SELECTION_ALL);
+    /* It offers nothing that we know, so the program whose content is being compared is the owner. */
+    if (flags & SELECTION_DISOWN)
+        settle_echo(clipboard, side);
+    clipboard_apply(clipboard, side, flags, FALSE);
 }
 
 void clipboard_message(Clipboard *clipboard, const VdagentMessage *message)

@@ -8,6 +8,7 @@
  * max_size.
  *
  * Text has line feeds: the guest announces VD_AGENT_CAP_GUEST_LINEEND_LF, and the client converts from and to its own.
+ * For QEMU's built-in agent channel, which does not, CR LF becomes LF here.
  */
 #ifndef CLIPBOARD_H
 #define CLIPBOARD_H

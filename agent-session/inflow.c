@@ -2,6 +2,7 @@
 #include "inflow.h"
 
 #include "alarm.h"
+#include "crlf.h"
 #include "log.h"
 #include "vdagent.h"
 
@@ -38,6 +39,9 @@ struct Inflow {
     gsize given;      /* to the sinks */
     GChecksum *checksum; /* NULL: nobody gets it */
     gboolean paused;
+    /* Texts of this client have CR LF. */
+    gboolean crlf, held_cr;
+    GByteArray *text; /* a piece of one with LF */
     Alarm *alarm;
     LogPeer client, guest;
 };
@@ -94,19 +98,36 @@ static void ask_again(Inflow *inflow, guint8 selection, guint32 type)
         inflow_want(inflow, selection, type, waiting->pdata[i]);
 }
 
-static void on_alarm(gpointer user)
+/* No more time for those who take nothing. */
+static void end_stalls(Inflow *inflow, gint64 now)
 {
-    Inflow *inflow = user;
-    gint64 now = g_get_monotonic_time();
     Round *round = current(inflow);
     for (guint i = round != NULL ? round->joined->len : 0; i-- > 0;) {
         Sink *sink = round->joined->pdata[i];
         if (now < when_stalled(sink))
             continue;
+        if (inflow->size <= INFLOW_HURRY_MAX) {
+            sink->hurried = TRUE;
+            sink->busy_since = 0;
+            continue;
+        }
         log_peer(&inflow->guest, "a program stopped reading in the middle of a paste of %zu bytes", inflow->size);
         g_ptr_array_remove_index(round->joined, i);
         sink->end(sink, SINK_STALLED);
     }
+}
+
+/* The answer of this type has begun, and has not ended. */
+static gboolean under_way(const Inflow *inflow, guint8 selection, guint32 type)
+{
+    return inflow->answer == SELECTION_ANSWER_DELIVER && inflow->selection == selection && inflow->type == type;
+}
+
+static void on_alarm(gpointer user)
+{
+    Inflow *inflow = user;
+    gint64 now = g_get_monotonic_time();
+    end_stalls(inflow, now);
     /* While reading is paused the silence is ours. */
     if (inflow->paused)
         progress(inflow, now);
@@ -119,7 +140,10 @@ static void on_alarm(gpointer user)
             end_all(late->joined, SINK_TIMEOUT);
             if (late == current(inflow))
                 g_clear_pointer(&inflow->checksum, g_checksum_free);
-            ask_again(inflow, s, type);
+            if (under_way(inflow, s, type))
+                end_all(late->waiting, SINK_TIMEOUT);
+            else
+                ask_again(inflow, s, type);
         }
     }
     update(inflow);
@@ -137,6 +161,7 @@ Inflow *inflow_new(Selection *const *selections, gint64 max_size, guint timeout_
     inflow->client.name = "client";
     inflow->guest.name = "guest";
     inflow->answer = SELECTION_ANSWER_UNASKED;
+    inflow->text = g_byte_array_new();
     inflow->alarm = alarm_new(on_alarm, inflow);
     for (guint8 s = 0; s < INFLOW_SELECTIONS; s++) {
         for (guint32 type = 0; type < SELECTION_TYPES; type++) {
@@ -151,7 +176,7 @@ void inflow_free(Inflow *inflow)
 {
     if (inflow == NULL)
         return;
-    inflow_reset(inflow);
+    inflow_reset(inflow, FALSE);
     for (guint8 s = 0; s < INFLOW_SELECTIONS; s++) {
         for (guint32 type = 0; type < SELECTION_TYPES; type++) {
             g_ptr_array_unref(inflow->round[s][type].joined);
@@ -159,6 +184,7 @@ void inflow_free(Inflow *inflow)
         }
     }
     alarm_free(inflow->alarm);
+    g_byte_array_unref(inflow->text);
     g_free(inflow);
 }
 
@@ -211,6 +237,7 @@ void inflow_begin(Inflow *inflow, guint8 selection, guint32 type, gsize size)
     inflow->type = type;
     inflow->size = inflow->left = size;
     inflow->given = 0;
+    inflow->held_cr = FALSE;
     inflow->answer = SELECTION_ANSWER_UNASKED;
     if (selection < INFLOW_SELECTIONS)
         inflow->answer = selection_answer(inflow->selections[selection], &inflow->type, g_get_monotonic_time());
@@ -236,6 +263,21 @@ void inflow_begin(Inflow *inflow, guint8 selection, guint32 type, gsize size)
     update(inflow);
 }
 
+static void deliver(Inflow *inflow, const Round *round, const guint8 *data, gsize size, gint64 now)
+{
+    if (size == 0)
+        return;
+    if (inflow->given < DIGEST_BYTES)
+        g_checksum_update(inflow->checksum, data, MIN(size, DIGEST_BYTES - inflow->given));
+    inflow->given += size;
+    for (guint i = 0; i < round->joined->len; i++) {
+        Sink *sink = round->joined->pdata[i];
+        if (!sink->data(sink, data, size) && !sink->hurried && sink->busy_since == 0)
+            sink->busy_since = now;
+    }
+    update(inflow);
+}
+
 void inflow_data(Inflow *inflow, const guint8 *data, gsize size)
 {
     gint64 now = g_get_monotonic_time();
@@ -244,20 +286,17 @@ void inflow_data(Inflow *inflow, const guint8 *data, gsize size)
     Round *round = current(inflow);
     if (round == NULL)
         return;
+    gboolean text = inflow->type == VD_AGENT_CLIPBOARD_UTF8_TEXT, last = inflow->left == 0;
     /* What comes from a VNC client by way of QEMU's agent channel is terminated by a zero. */
-    if (inflow->type == VD_AGENT_CLIPBOARD_UTF8_TEXT && inflow->left == 0 && size > 0 && data[size - 1] == '\0')
+    if (text && last && size > 0 && data[size - 1] == '\0')
         size--;
-    if (size == 0)
-        return;
-    if (inflow->given < DIGEST_BYTES)
-        g_checksum_update(inflow->checksum, data, MIN(size, DIGEST_BYTES - inflow->given));
-    inflow->given += size;
-    for (guint i = 0; i < round->joined->len; i++) {
-        Sink *sink = round->joined->pdata[i];
-        if (!sink->data(sink, data, size) && sink->busy_since == 0)
-            sink->busy_since = now;
+    if (text && inflow->crlf && (inflow->held_cr || memchr(data, '\r', size) != NULL)) {
+        g_byte_array_set_size(inflow->text, 0);
+        inflow->held_cr = crlf_to_lf(inflow->text, data, size, inflow->held_cr, last);
+        deliver(inflow, round, inflow->text->data, inflow->text->len, now);
+    } else {
+        deliver(inflow, round, data, size, now);
     }
-    update(inflow);
 }
 
 void inflow_end(Inflow *inflow)
@@ -281,9 +320,10 @@ void inflow_end(Inflow *inflow)
     update(inflow);
 }
 
-void inflow_reset(Inflow *inflow)
+void inflow_reset(Inflow *inflow, gboolean crlf)
 {
     inflow->answer = SELECTION_ANSWER_UNASKED;
+    inflow->crlf = crlf;
     g_clear_pointer(&inflow->checksum, g_checksum_free);
     for (guint8 s = 0; s < INFLOW_SELECTIONS; s++) {
         for (guint32 type = 0; type < SELECTION_TYPES; type++) {

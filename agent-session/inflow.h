@@ -3,9 +3,11 @@
  * inflow.h - clipboard data from the SPICE client to those in the guest who paste.
  *
  * The client announces the size first, then data come in pieces that go straight to the sinks; all who asked before the
- * answer began share it, at the pace of the slowest. While one has too much, reading from the client is paused. One
- * that takes nothing for INFLOW_STALL_MS is given up, since the system daemon closes a connection that is not
- * read for LIMIT_STALL_MS; without a sink left the rest of the message is dropped.
+ * answer began share it, at the pace of the slowest. While one has too much, reading from the client is paused, but not
+ * for longer than INFLOW_STALL_MS, since the system daemon closes a connection that is not read for LIMIT_STALL_MS.
+ * One that has taken nothing for so long gets the rest at once, to keep until it goes on or its own timeout ends it: at
+ * most INFLOW_HURRY_MAX bytes of memory for each such paste. Of a larger answer it is given up; without a sink left the
+ * rest of the message is dropped.
  */
 #ifndef INFLOW_H
 #define INFLOW_H
@@ -15,6 +17,8 @@
 
 #define INFLOW_SELECTIONS 2u /* CLIPBOARD and PRIMARY */
 #define INFLOW_STALL_MS 700
+/* Programs pause for seconds, as when they ask what to do with a large paste. Text and screenshots are below this. */
+#define INFLOW_HURRY_MAX (16u << 20)
 
 typedef struct Inflow Inflow;
 
@@ -41,8 +45,11 @@ void inflow_begin(Inflow *inflow, guint8 selection, guint32 type, gsize size);
 void inflow_data(Inflow *inflow, const guint8 *data, gsize size);
 void inflow_end(Inflow *inflow);
 
-/* The client left: each paste ends, as does the answer under way. Call after selection_peer(). */
-void inflow_reset(Inflow *inflow);
+/*
+ * The client left or another came: each paste ends, as does the answer under way. With `crlf`, CR LF in its texts
+ * becomes LF. Call after selection_peer().
+ */
+void inflow_reset(Inflow *inflow, gboolean crlf);
 
 /* Is this what programs last read of the host's content? Compares the size and a digest of the beginning. */
 gboolean inflow_same(const Inflow *inflow, guint8 selection, guint32 type, GBytes *value);

@@ -149,12 +149,16 @@ SelectionAsk selection_ask(Selection *selection, guint32 type, gint64 now)
     SelectionFlight *flight = &selection->flight[type];
     if (flight->asked && !flight->closed)
         return SELECTION_ASK_JOIN;
+    if (flight->given_up) {
+        flight->given_up = FALSE;
+        flight->since = now;
+    }
     if (flight->asked || flight->answering)
         return SELECTION_ASK_WAIT;
     if (now - flight->owed_since > SELECTION_OWED_US)
         flight->owed = 0;
     flight->asked = TRUE;
-    flight->closed = flight->swallowed = flight->given_up = FALSE;
+    flight->closed = flight->swallowed = FALSE;
     flight->since = now;
     return SELECTION_ASK_SEND;
 }
@@ -210,7 +214,7 @@ void selection_progress(Selection *selection, gint64 now)
 void selection_answered(Selection *selection, guint32 type, gboolean delivered)
 {
     SelectionFlight *flight = &selection->flight[type];
-    flight->answering = FALSE;
+    flight->answering = flight->given_up = FALSE;
     if (delivered && !flight->closed)
         selection->seen |= 1u << type;
 }

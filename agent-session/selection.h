@@ -117,7 +117,7 @@ unsigned selection_echo(Selection *selection, guint32 offers, gboolean foreign);
 typedef enum SelectionAsk {
     SELECTION_ASK_SEND,   /* send a request; the paste gets its answer */
     SELECTION_ASK_JOIN,   /* the request under way serves this paste too */
-    SELECTION_ASK_WAIT,   /* ask again after the answer under way has ended */
+    SELECTION_ASK_WAIT,   /* ask again after the answer under way has ended; given up, it has its time once more */
     SELECTION_ASK_NOTHING /* the host has no such content: refuse */
 } SelectionAsk;
 
@@ -142,8 +142,8 @@ void selection_progress(Selection *selection, gint64 now);
 void selection_answered(Selection *selection, guint32 type, gboolean delivered);
 
 /*
- * The next type whose request has heard nothing for `timeout`, or 0. Its pastes end with nothing; an answer that has
- * begun goes on and is dropped.
+ * The next type whose request has heard nothing for `timeout`, or 0. Its pastes end with nothing. An answer that has
+ * begun goes on and is dropped: those who wait for its end have waited long enough as well, and end too.
  */
 guint32 selection_expire(Selection *selection, gint64 now, gint64 timeout);
 

@@ -23,9 +23,12 @@ typedef enum SinkEnd {
 typedef struct Sink Sink;
 
 struct Sink {
-    /* `size` bytes will follow, or one less: the zero that ends a text is left out. Not 0. */
+    /*
+     * At most `size` bytes will follow, not 0; and at least half of that, rounded down, as what is left out of some
+     * texts is the zero at their end and the CR of each CR LF.
+     */
     void (*begin)(Sink *sink, gsize size);
-    /* Takes all of it. FALSE: no more for now. */
+    /* Takes all of it. FALSE: no more for now, please; a feeder that cannot wait gives more all the same. */
     gboolean (*data)(Sink *sink, const guint8 *data, gsize size);
     void (*end)(Sink *sink, SinkEnd how);
 
@@ -33,6 +36,7 @@ struct Sink {
     GBytes *bytes;
     gsize at;
     gint64 busy_since;
+    gboolean hurried; /* it gets all, ready or not */
 };
 
 #endif

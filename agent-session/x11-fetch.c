@@ -146,7 +146,10 @@ static gsize gathered(const X11Fetcher *fetcher)
     return size;
 }
 
-/* Add the property's content to the request's, and delete it, for which an owner with more is waiting. */
+/*
+ * Add the property's content to the request's, and delete it, for which an owner with more is waiting. Without such a
+ * property the type is None, and nothing is deleted, since it may be about to come.
+ */
 static SinkEnd read_property(X11Fetcher *fetcher, Fetch *fetch)
 {
     Display *display = x11_display(fetcher->x11);
@@ -173,8 +176,10 @@ static SinkEnd read_property(X11Fetcher *fetcher, Fetch *fetch)
         if (data != NULL)
             XFree(data);
     }
-    XDeleteProperty(display, fetcher->window, fetch->property);
-    fetch->since = g_get_monotonic_time();
+    if (fetch->type != None) {
+        XDeleteProperty(display, fetcher->window, fetch->property);
+        fetch->since = g_get_monotonic_time();
+    }
     return how;
 }
 
@@ -211,8 +216,12 @@ void x11_fetcher_property(X11Fetcher *fetcher, const XPropertyEvent *event)
         SinkEnd how = read_property(fetcher, fetch);
         if (how == SINK_DONE && fetch->data->len > before)
             return;
+        /* An owner that writes a piece in parts has all of them taken with the first of its events. */
+        gboolean gone = fetch->type == None && fetch->data->len == before;
         /* An empty piece is the last one. Owners are careless about its type. */
         fetch->type = type;
+        if (gone)
+            return;
         finish(fetcher, fetch, how);
         return;
     }

@@ -197,6 +197,12 @@ static gboolean converts(const Paste *paste)
     return paste->form != X11_FORM_RAW && paste->form != X11_FORM_PLAIN;
 }
 
+/* By Xlib, in one call that nothing interrupts. */
+static gboolean converts_whole(const Paste *paste)
+{
+    return paste->form == X11_FORM_COMPOUND || paste->form == X11_FORM_ANY;
+}
+
 static void paste_refuse(Paste *paste)
 {
     paste->refused = TRUE;
@@ -208,8 +214,11 @@ static void on_begin(Sink *sink, gsize size)
     Paste *paste = (Paste *) sink;
     if (size <= X11_PASTE_CHUNK)
         return;
-    if (!converts(paste)) {
-        start_incr(paste, size - 1); /* at least so much: the zero at the end of a text is left out */
+    if (size > X11_PASTE_WHOLE && converts_whole(paste)) {
+        log_peer(&paste->paster->log, "%zu bytes are too many to be pasted as COMPOUND_TEXT", size);
+        paste_refuse(paste);
+    } else if (!converts(paste)) {
+        start_incr(paste, size / 2); /* by the ICCCM at least so much follows; see sink.h */
     } else if (paste->paster->converting < X11_PASTE_CONVERTING) {
         paste->converting = TRUE;
         paste->paster->converting++;

@@ -4,9 +4,9 @@
  * included.
  *
  * Values of up to X11_PASTE_CHUNK bytes go in one property, larger ones by INCR as they come, at the requestor's pace:
- * one chunk with the server, less than one chunk and one piece here. Only text for targets that must be converted is
- * gathered first. A value that breaks off in the middle is never completed, so that no program takes a part for the
- * whole.
+ * one chunk with the server, less than one chunk and one piece here, and more only for a program that pauses, as far as
+ * inflow.h goes on then. Only text for targets that must be converted is gathered first. A value that breaks off in the
+ * middle is never completed, so that no program takes a part for the whole.
  */
 #ifndef X11_PASTE_H
 #define X11_PASTE_H
@@ -20,6 +20,11 @@
 #define X11_PASTE_MAX 64u
 /* Of these, large values gathered for conversion. */
 #define X11_PASTE_CONVERTING 4u
+/*
+ * Text for COMPOUND_TEXT and TEXT is converted by Xlib, as a whole and on the main loop, which stands still meanwhile,
+ * for up to 60 ms each MiB. More than this is refused; programs that paste so much ask for UTF-8.
+ */
+#define X11_PASTE_WHOLE 4194304u
 /* Target and property pairs of one MULTIPLE request. */
 #define X11_PASTE_PAIRS 32u
 

@@ -6,7 +6,7 @@
  * COMPOUND_TEXT and TEXT; the others are conventions of the toolkits.
  *
  * Line ends: the agent announces VD_AGENT_CAP_GUEST_LINEEND_LF, which tells the client to convert from and to its own,
- * so text passes unchanged. No capability lets a client say that it cannot.
+ * so text passes unchanged here.
  */
 #ifndef X11_TARGETS_H
 #define X11_TARGETS_H

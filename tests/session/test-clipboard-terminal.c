@@ -258,20 +258,29 @@ static void test_without_x11(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_cmpmem(result->data->data, result->data->len, "still", 5);
 }
 
-/* The host's content goes while a program's is compared with it: the program's is what there is to paste. */
+/*
+ * The host's content goes while a program's is compared with it: the program's is what there is to paste. It goes by a
+ * release, and by a grab of nothing that we know.
+ */
 static void test_paste_compared(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    cliptest_grab(f, 0, 0, SET(TEXT));
-    XResult *result = xprogram_paste(f->program, "CLIPBOARD", "UTF8_STRING");
-    answer_one(f, "host's");
-    host_until(result->done);
-    f->program->silent = TRUE;
     xprogram_offer(f->program, "UTF8_STRING", NULL, "program's", 9);
-    xprogram_own(f->program, "CLIPBOARD");
-    host_wait(100);
-    host_release(f->host, 0);
-    f->program->silent = FALSE;
-    assert_paste(f, "program's");
+    for (guint i = 0; i < 2; i++) {
+        cliptest_grab(f, 0, i, SET(TEXT));
+        XResult *result = xprogram_paste(f->program, "CLIPBOARD", "UTF8_STRING");
+        answer_one(f, "host's");
+        host_until(result->done);
+        f->program->silent = TRUE;
+        xprogram_own(f->program, "CLIPBOARD");
+        host_wait(100);
+        if (i == 0)
+            host_release(f->host, 0);
+        else
+            host_grab(f->host, 0, i + 1, SET(9));
+        f->program->silent = FALSE;
+        assert_paste(f, "program's");
+        g_assert_true(xprogram_owns(f->program, "CLIPBOARD"));
+    }
 }
 
 /* An owner that was there before us is not offered, but can be pasted; and it goes with its X server. */

@@ -2,12 +2,16 @@
 /* The clipboard with programs and clients that do not answer, do not read, have too much, or vanish; and policy. */
 #include "cliptest.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #define MEGABYTE 1000000u
 
 static const ClipboardPolicy quick = {
     .to_host = TRUE, .from_host = TRUE, .primary = TRUE, .max_size = 64 * MEGABYTE, .timeout_ms = 300,
+};
+static const ClipboardPolicy hasty = {
+    .to_host = TRUE, .from_host = TRUE, .primary = TRUE, .max_size = 64 * MEGABYTE, .timeout_ms = 1500,
 };
 static const ClipboardPolicy small = {
     .to_host = TRUE, .from_host = TRUE, .primary = TRUE, .max_size = MEGABYTE, .timeout_ms = 1000,
@@ -88,6 +92,28 @@ static void test_owner_stops(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     f->program->stop_after = -1;
     host_request(f->host, 0, PNG);
     host_expect(f->host, "data 0 png 100000");
+}
+
+/* It writes one piece in two parts, which are read at once: the second event finds nothing, and means nothing. */
+static void test_owner_writes_in_parts(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    XProgram *owner = f->program;
+    g_autoptr(GBytes) noise = cliptest_noise(100000);
+    owner->chunk = 10000;
+    owner->stop_after = 2;
+    own(f, "image/png", 100000, "grab 0 #0 png");
+    host_request(f->host, 0, PNG);
+    host_until(owner->stop_after == 0);
+    host_wait(50);
+    const guint8 *at = (const guint8 *) g_bytes_get_data(noise, NULL) + owner->sent;
+    for (guint i = 0; i < 2; i++)
+        XChangeProperty(owner->display, owner->to, owner->to_property, owner->sending.type, 8,
+                        i == 0 ? PropModeReplace : PropModeAppend, at + i * 5000, 5000);
+    XSync(owner->display, False);
+    owner->sent += 10000;
+    owner->stop_after = -1;
+    host_expect(f->host, "data 0 png 100000");
+    g_assert_cmpmem(f->host->data->data, f->host->data->len, g_bytes_get_data(noise, NULL), 100000);
 }
 
 static void test_owner_vanishes(Fixture *f, G_GNUC_UNUSED gconstpointer data)
@@ -241,10 +267,16 @@ static void test_client_stops(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     XResult *result = xprogram_paste(f->program, "CLIPBOARD", "image/png");
     host_expect(f->host, "request 0 png");
     host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), MEGABYTE, 500000);
-    host_wait(600);
-    g_assert_true(result->incr);
-    g_assert_false(result->done); /* a part is never passed off as the whole */
-    g_assert_true(cliptest_logged("client: no answer"));
+    host_until(result->incr);
+    /* Those who wait for its end, before and after it was given up, do so no longer than anybody. */
+    for (guint i = 0; i < 2; i++) {
+        gint64 start = g_get_monotonic_time();
+        g_assert_true(xprogram_get(f->program, "CLIPBOARD", "image/png")->refused);
+        g_assert_cmpint(g_get_monotonic_time() - start, <, 1500 * 1000);
+        g_assert_true(cliptest_logged("client: no answer"));
+    }
+    g_assert_cmpstr(f->host->log->str, ==, ""); /* nothing can be asked meanwhile */
+    g_assert_false(result->done);               /* a part is never passed off as the whole */
     host_leave(f->host);
     host_arrive(f->host);
     cliptest_grab(f, 0, 0, SET(TEXT));
@@ -308,17 +340,76 @@ static void test_reader_stops(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     xprogram_free(stuck);
 }
 
-/* The only one: the rest of the message is dropped. */
+/* The only one, in the middle of so much that it is not kept: the rest of the message is dropped. */
 static void test_only_reader_stops(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_autoptr(GBytes) noise = cliptest_noise(8 * MEGABYTE);
+    g_autoptr(GBytes) noise = cliptest_noise(20 * MEGABYTE);
     cliptest_grab(f, 0, 0, SET(TEXT) | SET(PNG));
     f->program->take = 0;
     xprogram_paste(f->program, "CLIPBOARD", "image/png");
     host_expect(f->host, "request 0 png");
-    host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), 8 * MEGABYTE, 8 * MEGABYTE);
+    host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), 20 * MEGABYTE, 20 * MEGABYTE);
     host_until(f->host->paused);
     host_until(g_queue_is_empty(&f->host->sending));
+    g_assert_true(cliptest_logged("guest: a program stopped reading in the middle of a paste of 20000000 bytes"));
+    f->program->take = -1;
+    assert_paste_works(f);
+}
+
+/* Go on with the piece that waits in the property. */
+static void take_again(XProgram *program, const XResult *result)
+{
+    XEvent event = { .xproperty = {
+        .type = PropertyNotify,
+        .window = program->window,
+        .atom = result->property,
+        .state = PropertyNewValue,
+    } };
+    program->take = -1;
+    XPutBackEvent(program->display, &event);
+}
+
+/* A program that pauses gets all of it in the end, and the connection waits less than a second. */
+static void test_reader_pauses(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GBytes) noise = cliptest_noise(5 * MEGABYTE);
+    cliptest_grab(f, 0, 0, SET(TEXT) | SET(PNG));
+    f->program->take = 3;
+    XResult *result = xprogram_paste(f->program, "CLIPBOARD", "image/png");
+    host_expect(f->host, "request 0 png");
+    gint64 start = g_get_monotonic_time();
+    host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), 5 * MEGABYTE, 5 * MEGABYTE);
+    host_until(g_queue_is_empty(&f->host->sending));
+    g_assert_cmpint(f->host->longest, >, 600 * 1000);
+    g_assert_cmpint(f->host->longest, <, 1000 * 1000);
+    host_until(g_get_monotonic_time() - start > 2 * G_USEC_PER_SEC);
+    g_assert_cmpuint(result->pieces, ==, 3);
+    take_again(f->program, result);
+    host_until(result->done);
+    g_assert_cmpmem(result->data->data, result->data->len, g_bytes_get_data(noise, NULL), 5 * MEGABYTE);
+    assert_paste_works(f);
+}
+
+/* One that does not go on is given up by its own timeout, and what was kept for it is freed. */
+static void test_reader_hangs(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GBytes) noise = cliptest_noise(16 * MEGABYTE);
+    cliptest_grab(f, 0, 0, SET(TEXT) | SET(PNG));
+    f->program->take = 3;
+    const XResult *result = xprogram_paste(f->program, "CLIPBOARD", "image/png");
+    host_expect(f->host, "request 0 png");
+    gsize before = cliptest_memory();
+    host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), 16 * MEGABYTE, 16 * MEGABYTE);
+    cliptest_memory_reset();
+    host_until(g_queue_is_empty(&f->host->sending));
+    host_until(cliptest_logged("guest: a program stopped reading in the middle of a paste\n"));
+    g_assert_false(result->done);
+    malloc_trim(0);
+    g_test_message("memory %zu, peak %zu, after %zu KiB", before, cliptest_memory_peak(), cliptest_memory());
+#ifndef __SANITIZE_ADDRESS__
+    g_assert_cmpuint(cliptest_memory_peak(), <, before + 40000); /* the test's copy, and ours */
+    g_assert_cmpuint(cliptest_memory(), <, before + 4000);
+#endif
     f->program->take = -1;
     assert_paste_works(f);
 }
@@ -539,6 +630,7 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("owner/silent", &quick, test_silent_owner);
     CLIPTEST_ADD("owner/deaf", &quick, test_deaf_owner);
     CLIPTEST_ADD("owner/stops", &quick, test_owner_stops);
+    CLIPTEST_ADD("owner/writes-in-parts", &quick, test_owner_writes_in_parts);
     CLIPTEST_ADD("owner/vanishes", NULL, test_owner_vanishes);
     CLIPTEST_ADD("owner/changes", NULL, test_owner_changes);
     CLIPTEST_ADD("owner/lies", NULL, test_owner_lies);
@@ -552,6 +644,8 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("client/leaves", NULL, test_client_leaves);
     CLIPTEST_ADD("reader/stops", NULL, test_reader_stops);
     CLIPTEST_ADD("reader/only-one-stops", NULL, test_only_reader_stops);
+    CLIPTEST_ADD("reader/pauses", NULL, test_reader_pauses);
+    CLIPTEST_ADD("reader/hangs", &hasty, test_reader_hangs);
     CLIPTEST_ADD("reader/vanishes", NULL, test_reader_vanishes);
     CLIPTEST_ADD("reader/gone-before", NULL, test_requestor_gone);
     CLIPTEST_ADD("reader/too-many", NULL, test_too_many_pastes);

@@ -256,6 +256,75 @@ static void test_host_terminated_text(Fixture *f, G_GNUC_UNUSED gconstpointer da
     }
 }
 
+/* QEMU's built-in agent channel takes the place of the client. */
+static void qemu_arrives(Fixture *f)
+{
+    static const unsigned theirs[] = {
+        VD_AGENT_CAP_MOUSE_STATE, VD_AGENT_CAP_CLIPBOARD_BY_DEMAND, VD_AGENT_CAP_CLIPBOARD_SELECTION,
+        VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL,
+    };
+    Caps caps = caps_of(theirs, G_N_ELEMENTS(theirs));
+    Caps agreed = caps_both(&caps, vdagent_layout_caps());
+    clipboard_peer(f->host->clipboard, &agreed, &caps);
+}
+
+/* As paste(), with an answer that comes in two pieces. */
+static const XResult *paste_cut(Fixture *f, const char *target, guint32 type, const void *data, gsize size, gsize cut)
+{
+    g_autofree char *request = g_strdup_printf("request 0 %s", vdagent_clipboard_name(type));
+    XResult *result = xprogram_paste(f->program, "CLIPBOARD", target);
+    const VdagentMessage head = { .type = VD_AGENT_CLIPBOARD, .clipboard = { .type = type, .size = size } };
+    host_expect(f->host, request);
+    clipboard_bulk(f->host->clipboard, &head);
+    if (cut > 0)
+        clipboard_data(f->host->clipboard, data, cut);
+    clipboard_data(f->host->clipboard, (const guint8 *) data + cut, size - cut);
+    clipboard_bulk_end(f->host->clipboard);
+    host_until(result->done);
+    return result;
+}
+
+/* Texts of a VNC client have CR LF, wherever they are cut; images are left alone. */
+static void test_host_crlf(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    const struct {
+        const char *text;
+        gsize size;
+        const char *want;
+    } cases[] = {
+        { "a\r\nb", 4, "a\nb" },   { "a\r\n\0", 4, "a\n" },         { "\r\n\r\n", 4, "\n\n" }, { "a\rb", 3, "a\rb" },
+        { "a\r\r\nb\r", 6, "a\r\nb\r" }, { "a\r\0", 3, "a\r" }, { "\n\r\0", 3, "\n\r" },   { "\r", 1, "\r" },
+    };
+    qemu_arrives(f);
+    cliptest_grab(f, 0, 0, SET(TEXT) | SET(PNG));
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        for (gsize cut = 0; cut < cases[i].size; cut++) {
+            g_test_message("case %u cut at %zu", i, cut);
+            assert_got(paste_cut(f, "UTF8_STRING", TEXT, cases[i].text, cases[i].size, cut)->data, cases[i].want,
+                       strlen(cases[i].want));
+        }
+    }
+    assert_got(paste_cut(f, "STRING", TEXT, "a\r\nb", 4, 2)->data, "a\nb", 3);
+    assert_got(paste_cut(f, "image/png", PNG, "a\r\nb", 4, 2)->data, "a\r\nb", 4);
+    /* What is announced for INCR may be twice what comes, less than one property takes or more. */
+    static const gsize lines[] = { 140000, 1000000 };
+    for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
+        g_autoptr(GString) crlf = g_string_new(NULL);
+        g_autofree char *lf = g_strnfill(lines[i], '\n');
+        for (gsize k = 0; k < lines[i]; k++)
+            g_string_append(crlf, "\r\n");
+        const XResult *result = paste(f, "UTF8_STRING", TEXT, crlf->str, crlf->len + 1);
+        g_assert_true(result->incr);
+        assert_got(result->data, lf, lines[i]);
+        assert_got(paste(f, "STRING", TEXT, crlf->str, crlf->len)->data, lf, lines[i]);
+    }
+    /* Any other client converts by itself. */
+    host_leave(f->host);
+    host_arrive(f->host);
+    cliptest_grab(f, 0, 0, SET(TEXT));
+    assert_got(paste_cut(f, "UTF8_STRING", TEXT, "a\r\nb", 4, 2)->data, "a\r\nb", 4);
+}
+
 static void test_host_image(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     cliptest_grab(f, 0, 0, SET(PNG) | SET(BMP));
@@ -323,6 +392,20 @@ static void test_host_large_latin1(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     g_assert_true(result->incr);
     g_autofree char *latin1 = g_convert(text->str, text->len, "ISO-8859-1", "UTF-8", NULL, NULL, NULL);
     assert_got(result->data, latin1, strlen(latin1));
+}
+
+/* What Xlib would convert as a whole is not taken beyond a size. */
+static void test_host_large_compound(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    const gsize most = 4 << 20;
+    g_autofree char *text = g_strnfill(most + 1, 'x');
+    cliptest_grab(f, 0, 0, SET(TEXT));
+    assert_got(paste(f, "COMPOUND_TEXT", TEXT, text, most)->data, text, most);
+    g_assert_true(paste(f, "COMPOUND_TEXT", TEXT, text, most + 1)->refused);
+    g_assert_true(cliptest_logged("guest: 4194305 bytes are too many to be pasted as COMPOUND_TEXT"));
+    g_assert_true(paste(f, "TEXT", TEXT, text, most + 1)->refused);
+    assert_got(paste(f, "STRING", TEXT, text, most + 1)->data, text, most + 1);
+    assert_got(paste(f, "text/plain", TEXT, text, most + 1)->data, text, most + 1);
 }
 
 /* Those who ask before the answer comes share it; those after it get one of their own. */
@@ -492,11 +575,13 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("host/targets", NULL, test_host_targets);
     CLIPTEST_ADD("host/text", NULL, test_host_text);
     CLIPTEST_ADD("host/terminated-text", NULL, test_host_terminated_text);
+    CLIPTEST_ADD("host/crlf", NULL, test_host_crlf);
     CLIPTEST_ADD("host/image", NULL, test_host_image);
     CLIPTEST_ADD("host/primary", NULL, test_host_primary);
     CLIPTEST_ADD("host/sizes", NULL, test_host_sizes);
     CLIPTEST_ADD("host/large", NULL, test_host_large);
     CLIPTEST_ADD("host/large-latin1", NULL, test_host_large_latin1);
+    CLIPTEST_ADD("host/large-compound", NULL, test_host_large_compound);
     CLIPTEST_ADD("host/many", NULL, test_host_many);
     CLIPTEST_ADD("host/multiple", NULL, test_host_multiple);
     CLIPTEST_ADD("host/multiple-malformed", NULL, test_host_multiple_malformed);

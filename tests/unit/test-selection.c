@@ -247,7 +247,10 @@ static const Case cases[] = {
       "expire 2800 => text\n"
       "deadline => never\n"
       "ask text 2900 => wait\n"
+      "deadline => 3900\n"
       "progress 3000\n"
+      "expire 3999 => none\n"
+      "expire 4000 => text\n"
       "expire 9000 => none\n"
       "answered text\n"
       "ask text 9000 => send\n" },
