@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Written to disk at once. spice-gtk's data messages have 64 KiB, which come here in pieces. */
+/* Written to disk at once. Data messages are smaller, and come here in pieces. */
 #define BATCH 131072u
 #define SILENT_US (300 * (gint64) G_USEC_PER_SEC)
 #define SILENT_CHECK_S 60
@@ -17,7 +17,7 @@
 typedef struct Transfer {
     guint32 id;
     char *name;
-    guint64 size, got;
+    guint64 size, got; /* announced, and here, written or in the batch */
     Incoming *file;
     gint64 last; /* when something came */
 } Transfer;
@@ -30,8 +30,9 @@ struct Files {
     gboolean detailed;     /* statuses may carry details */
     GHashTable *transfers; /* id → Transfer */
     Transfer *current;     /* of the data message under way; NULL: its data are dropped */
-    guint8 *batch;         /* of the current one; there while there are transfers */
-    gsize batched;
+    guint8 *batch;         /* there while there are transfers */
+    gsize batched;         /* bytes in it, all of one transfer */
+    Transfer *owner;       /* that one; NULL when there are none */
     guint silent_id;
     /* What the notification tells: everything since no transfer was under way. */
     struct {
@@ -119,11 +120,15 @@ static void notify(Files *files)
     memset(&files->told, 0, sizeof files->told);
 }
 
-/* The transfer is over; the caller tells the client, if anything. */
+/* The transfer is over, what the batch has of it is dropped; the caller tells the client, if anything. */
 static void end(Files *files, Transfer *transfer)
 {
     if (files->current == transfer)
         files->current = NULL;
+    if (files->owner == transfer) {
+        files->owner = NULL;
+        files->batched = 0;
+    }
     g_hash_table_remove(files->transfers, GUINT_TO_POINTER(transfer->id));
     if (g_hash_table_size(files->transfers) == 0) {
         g_clear_handle_id(&files->silent_id, g_source_remove);
@@ -169,7 +174,7 @@ static gboolean on_silent_check(gpointer user)
 /* What the transfers under way will still take of the space that there is. */
 static guint64 promised(const Files *files)
 {
-    guint64 bytes = 0;
+    guint64 bytes = files->batched;
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, files->transfers);
@@ -288,7 +293,6 @@ void files_message(Files *files, const VdagentMessage *message)
 void files_bulk(Files *files, const VdagentMessage *head)
 {
     files->current = NULL;
-    files->batched = 0;
     if (head->type != VD_AGENT_FILE_XFER_DATA)
         return;
     Transfer *transfer = g_hash_table_lookup(files->transfers, GUINT_TO_POINTER(head->file_data.id));
@@ -301,37 +305,33 @@ void files_bulk(Files *files, const VdagentMessage *head)
         files->current = transfer;
 }
 
-static void write_out(Files *files, const guint8 *data, gsize size)
-{
-    Transfer *transfer = files->current;
-    g_autoptr(GError) error = NULL;
-    if (!incoming_write(transfer->file, data, size, &error)) {
-        fail(files, transfer, error->code, error->message);
-        return;
-    }
-    transfer->got += size;
-    files->told.got += size;
-}
-
+/* Write the batch. Its owner, which need not be the current transfer, ends when that fails. */
 static void flush(Files *files)
 {
+    Transfer *owner = g_steal_pointer(&files->owner);
     gsize size = files->batched;
     files->batched = 0;
-    write_out(files, files->batch, size);
+    g_autoptr(GError) error = NULL;
+    if (owner != NULL && !incoming_write(owner->file, files->batch, size, &error))
+        fail(files, owner, error->code, error->message);
 }
 
 void files_data(Files *files, const guint8 *data, gsize size)
 {
-    if (files->current != NULL && size > BATCH - files->batched)
+    if (files->owner != files->current && files->current != NULL)
         flush(files);
-    if (files->current == NULL)
-        return;
-    if (size >= BATCH / 2 && files->batched == 0) {
-        write_out(files, data, size);
-        return;
+    while (files->current != NULL && size > 0) {
+        gsize piece = MIN(size, BATCH - files->batched);
+        memcpy(files->batch + files->batched, data, piece);
+        files->owner = files->current;
+        files->batched += piece;
+        files->current->got += piece;
+        files->told.got += piece;
+        data += piece;
+        size -= piece;
+        if (files->batched == BATCH)
+            flush(files);
     }
-    memcpy(files->batch + files->batched, data, size);
-    files->batched += size;
 }
 
 static void finish(Files *files, Transfer *transfer)
@@ -352,15 +352,17 @@ static void finish(Files *files, Transfer *transfer)
 
 void files_bulk_end(Files *files)
 {
-    if (files->current != NULL)
-        flush(files);
     Transfer *transfer = files->current;
-    files->current = NULL;
     if (transfer == NULL)
         return;
     transfer->last = g_get_monotonic_time();
-    if (transfer->got == transfer->size)
+    gboolean complete = transfer->got == transfer->size;
+    if (complete && files->owner == transfer)
+        flush(files);
+    /* Not, if that ended it. */
+    transfer = g_steal_pointer(&files->current);
+    if (complete && transfer != NULL)
         finish(files, transfer);
-    else
+    else if (!complete && notify_due(files->notify, NOTIFICATION))
         notify(files);
 }

@@ -2,6 +2,7 @@
 #include "notify.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 
 #define NAME "org.freedesktop.Notifications"
 #define PATH "/org/freedesktop/Notifications"
@@ -128,6 +129,11 @@ static void on_capabilities(GObject *bus, GAsyncResult *result, gpointer user)
     }
 }
 
+static void allow_huge_pages(G_GNUC_UNUSED gpointer user)
+{
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
+}
+
 static void on_file_manager(GObject *bus, GAsyncResult *result, gpointer user)
 {
     g_autofree char *folder = user;
@@ -137,8 +143,8 @@ static void on_file_manager(GObject *bus, GAsyncResult *result, gpointer user)
         return;
     const char *argv[] = { "xdg-open", folder, NULL };
     g_autoptr(GError) failure = NULL;
-    if (!g_spawn_async(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
-                       &failure))
+    if (!g_spawn_async(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, allow_huge_pages,
+                       NULL, NULL, &failure))
         g_warning("cannot open %s: %s; %s", folder, error->message, failure->message);
 }
 
@@ -209,6 +215,18 @@ static Shown *find(Notify *notify, guint key)
     shown->key = key;
     g_ptr_array_add(notify->shown, shown);
     return shown;
+}
+
+gboolean notify_due(const Notify *notify, guint key)
+{
+    if (notify == NULL || notify->bus == NULL)
+        return FALSE;
+    for (guint i = 0; i < notify->shown->len; i++) {
+        const Shown *shown = notify->shown->pdata[i];
+        if (shown->key == key)
+            return !shown->busy && g_get_monotonic_time() - shown->sent >= INTERVAL_US;
+    }
+    return TRUE;
 }
 
 void notify_show(Notify *notify, guint key, const char *summary, const char *body, int progress, gboolean final,

@@ -13,6 +13,9 @@ typedef struct Notify Notify;
 Notify *notify_new(GDBusConnection *bus);
 void notify_free(Notify *notify);
 
+/* Would an update of this key be shown now? Asked before its text is made. */
+gboolean notify_due(const Notify *notify, guint key);
+
 /*
  * Show or update one notification, chosen by the caller's `key` (not 0). `progress` is 0..100, or -1 for none; updates
  * are limited to one each second per key, the last one of a key (final) is always shown. `open_path`, if not NULL, adds

@@ -14,6 +14,8 @@ import time
 
 import sessiond as s
 
+TRANSFERS = 256  # LIMIT_TRANSFERS
+
 
 class Case:
     def __init__(self, config="", directory=None, **options):
@@ -111,6 +113,66 @@ def several_at_once():
         for number, content in data.items():
             assert case.files.status(number) == (s.SUCCESS, b"")
             assert case.read("n%d" % number) == content
+
+
+def written_in_large_pieces():
+    """However small the messages are."""
+    def written():
+        with open("/proc/%d/io" % case.daemon.process.pid, encoding="utf-8") as file:
+            values = dict(line.split() for line in file)
+        return int(values["syscw:"]), int(values["wchar:"])
+
+    with Case() as case:
+        data = os.urandom(16 << 20)
+        for number, piece in (1, 16384 - 32), (2, 65536):
+            before = written()
+            assert case.put(number, "large%d" % number, data, piece) == (s.SUCCESS, b"")
+            assert case.read("large%d" % number) == data
+            calls, size = (now - then for now, then in zip(written(), before))
+            # 128 are due. GLib wakes its loop by writing eight bytes, many times.
+            assert calls - (size - len(data)) // 8 < 200, (calls, size)
+
+
+def batch_of_another():
+    """What waits to be written belongs to one transfer, whatever becomes of it and of the others."""
+    with Case() as case:
+        first, second = os.urandom(1000), os.urandom(1000)
+        # It is cancelled before it was written; the next one has nothing of it.
+        case.begin_well(1, "cancelled", 2000)
+        case.files.send(s.file_data(1, first))
+        case.files.send(s.message(s.FILE_STATUS, struct.pack("<II", 1, s.CANCELLED)))
+        assert case.put(2, "second", second) == (s.SUCCESS, b"") and case.read("second") == second
+        # Another one completes, fails and begins meanwhile.
+        case.begin_well(1, "first", 1000)
+        case.files.send(s.file_data(1, first[:500]))
+        assert case.put(3, "third", second) == (s.SUCCESS, b"") and case.read("third") == second
+        case.begin_well(4, "too much", 1000)
+        case.files.send(s.file_data(4, bytes(400)))
+        case.files.send(s.file_data(4, bytes(601)))
+        assert case.files.status(4)[0] == s.ERROR
+        case.begin_well(5, "empty", 0)
+        case.files.send(s.file_data(1, first[500:999]))
+        case.files.send(s.file_data(5, b""))
+        assert case.files.status(5) == (s.SUCCESS, b"")
+        case.files.send(s.file_data(1, first[999:]))
+        assert case.files.status(1) == (s.SUCCESS, b"") and case.read("first") == first
+        # It cannot be written when the turn comes to another one, which goes on.
+        subprocess.run(["prlimit", "--fsize=100000", "--pid", str(case.daemon.process.pid)], check=True)
+        case.begin_well(6, "limited", 300000)
+        case.begin_well(7, "goes on", 2000)
+        case.files.send(s.file_data(6, bytes(120000)))
+        case.files.send(s.file_data(7, first))
+        assert case.files.status(6)[0] == s.ERROR
+        case.files.send(s.file_data(6, bytes(1000)))
+        case.files.send(s.file_data(7, second))
+        assert case.files.status(7) == (s.SUCCESS, b"") and case.read("goes on") == first + second
+        # Nor at its own end.
+        case.begin_well(8, "limited", 110000)
+        case.files.send(s.file_data(8, bytes(110000)))
+        assert case.files.status(8)[0] == s.ERROR
+        case.still_works()
+        assert case.names() == ["empty", "first", "goes on", "second", "third"], case.names()
+        assert open_files(case) == []
 
 
 def name_clashes():
@@ -228,14 +290,14 @@ def client_leaves():
 
 def too_many():
     with Case() as case:
-        for number in range(64):
+        for number in range(TRANSFERS):
             case.begin_well(number, "many", 10)
-        for number in range(64, 300):
+        for number in range(TRANSFERS, 2 * TRANSFERS):
             assert case.begin(number, "many", 10)[0] == s.ERROR
-        for number in range(64):
+        for number in range(TRANSFERS):
             case.files.send(s.file_data(number, b"0123456789"))
             assert case.files.status(number) == (s.SUCCESS, b"")
-        assert len(case.names()) == 64
+        assert len(case.names()) == TRANSFERS
 
 
 def ten_thousand_starts():
@@ -259,7 +321,7 @@ def ten_thousand_starts():
                 number, result = struct.unpack_from("<II", body)
                 answers[number] = result
             case.files.messages.clear()
-        assert sum(result == s.CAN_SEND for result in answers.values()) == 64
+        assert sum(result == s.CAN_SEND for result in answers.values()) == TRANSFERS
         grown = int(case.daemon.stat("VmRSS")) - before
         assert grown < 2048 or "asan" in s.BUILD, "%d KiB more" % grown
 
@@ -390,7 +452,7 @@ def speed():
         assert size / seconds > 100e6 or "asan" in s.BUILD, seconds
 
 
-s.main("files", [sizes_and_pieces, messages_cut_anywhere, several_at_once, name_clashes, bad_names,
-                 statuses_without_details, more_than_announced, cancelled_by_client, client_leaves, too_many,
-                 ten_thousand_starts, disabled, disk_full, file_size_limit, directory_cannot_be, download_directory,
-                 killed, leftovers_removed, speed])
+s.main("files", [sizes_and_pieces, messages_cut_anywhere, several_at_once, written_in_large_pieces, batch_of_another,
+                 name_clashes, bad_names, statuses_without_details, more_than_announced, cancelled_by_client,
+                 client_leaves, too_many, ten_thousand_starts, disabled, disk_full, file_size_limit,
+                 directory_cannot_be, download_directory, killed, leftovers_removed, speed])
