@@ -54,6 +54,12 @@ struct DisplaysX11 {
     DisplaysPeer peer;
     gpointer user;
     int event_base;
+    /*
+     * The desktop's width in pixels and millimetres: of our own last change, or of what the server told since. What
+     * Xlib knows lags behind the server until the events are handled, and only a pair of one time gives a resolution.
+     */
+    int width, width_mm;
+    gulong sized; /* serial of our last change */
     double dpi;
     gsize seen_count;
     Seen seen[LIMIT_DISPLAYS];
@@ -251,12 +257,23 @@ static gboolean set_crtc(DisplaysX11 *self, const Outputs *screen, RRCrtc crtc, 
                             mode != None ? &output : NULL, mode != None) == RRSetConfigSuccess;
 }
 
+static int to_mm(const DisplaysX11 *self, guint pixels)
+{
+    return MAX(1, (int) lround(pixels * MM_PER_INCH / self->dpi));
+}
+
 static gboolean set_size(DisplaysX11 *self, guint w, guint h)
 {
-    int width_mm = (int) lround(w * MM_PER_INCH / self->dpi), height_mm = (int) lround(h * MM_PER_INCH / self->dpi);
+    Display *display = x11_display(self->x11);
+    gulong serial = NextRequest(display);
     x11_push_errors(self->x11);
-    XRRSetScreenSize(x11_display(self->x11), x11_root(self->x11), w, h, MAX(1, width_mm), MAX(1, height_mm));
-    return x11_pop_errors(self->x11) == 0;
+    XRRSetScreenSize(display, x11_root(self->x11), w, h, to_mm(self, w), to_mm(self, h));
+    if (x11_pop_errors(self->x11) != 0)
+        return FALSE;
+    self->sized = serial;
+    self->width = w;
+    self->width_mm = to_mm(self, w);
+    return TRUE;
 }
 
 /* Does the output's rectangle lie inside a desktop of w x h? */
@@ -361,11 +378,9 @@ static void remove_unused_modes(DisplaysX11 *self, const Outputs *screen)
     x11_pop_errors(self->x11);
 }
 
-static void find_dpi(DisplaysX11 *self, const Outputs *screen, const Plan *plan)
+static void find_dpi(DisplaysX11 *self, const Plan *plan)
 {
-    Display *display = x11_display(self->x11);
-    int mm = DisplayWidthMM(display, DefaultScreen(display));
-    double dpi = mm > 0 ? screen->w * MM_PER_INCH / mm : 0;
+    double dpi = self->width_mm > 0 ? self->width * MM_PER_INCH / self->width_mm : 0;
     self->dpi = dpi >= DPI_MIN && dpi <= DPI_MAX ? dpi : DPI_DEFAULT;
     for (gsize i = 0; self->policy.scale && i < plan->count; i++) {
         const PlanHead *head = &plan->head[i];
@@ -391,17 +406,16 @@ static void settle(DisplaysX11 *self)
     report(self, &screen);
 }
 
-static gboolean same_dpi(DisplaysX11 *self, const Plan *plan)
+static gboolean same_dpi(const DisplaysX11 *self, const Plan *plan)
 {
-    Display *display = x11_display(self->x11);
-    return DisplayWidthMM(display, DefaultScreen(display)) == lround(plan->w * MM_PER_INCH / self->dpi);
+    return self->width == (int) plan->w && self->width_mm == to_mm(self, plan->w);
 }
 
 /* Carry out a plan, or undo it. FALSE when the server refused. */
 static gboolean apply(DisplaysX11 *self, const Outputs *screen, const Plan *plan, gboolean upright)
 {
     Display *display = x11_display(self->x11);
-    find_dpi(self, screen, plan);
+    find_dpi(self, plan);
     if (plan_is_current(plan, screen->plan) && plan->w == screen->w && plan->h == screen->h && same_dpi(self, plan))
         return TRUE;
     XGrabServer(display);
@@ -423,12 +437,13 @@ static PlanLimits limits(DisplaysX11 *self, const Outputs *screen)
     return bounds;
 }
 
-void displays_x11_apply(DisplaysX11 *self, const VdagentMonitors *monitors)
+gboolean displays_x11_apply(DisplaysX11 *self, const VdagentMonitors *monitors)
 {
+    gboolean done = FALSE;
     for (guint step = 1;; step = COARSE_STEP) {
         g_auto(Outputs) screen = { 0 };
         if (!outputs_read(self, &screen))
-            return;
+            return FALSE;
         PlanLimits bounds = limits(self, &screen);
         bounds.step = MAX(bounds.step, step);
         Plan plan;
@@ -438,13 +453,14 @@ void displays_x11_apply(DisplaysX11 *self, const VdagentMonitors *monitors)
             const char *why = result == PLAN_NOTHING_ON ? "no display would remain" : "larger than the X server allows";
             log_peer(&self->client, "monitors refused: %s", why);
             self->peer.refused("displays", why, self->user);
-            return;
+            return FALSE;
         }
         if (adjusted != 0)
             log_peer(&self->client, "monitors not taken as they came:%s%s%s%s", adjusted & PLAN_CLAMPED ? " size" : "",
                      adjusted & PLAN_MOVED ? " origin" : "", adjusted & PLAN_REPACKED ? " placing" : "",
                      adjusted & PLAN_IGNORED ? " number" : "");
-        if (apply(self, &screen, &plan, TRUE))
+        done = apply(self, &screen, &plan, TRUE);
+        if (done)
             break;
         if (bounds.step == COARSE_STEP) {
             log_peer(&self->client, "monitors refused by the X server");
@@ -453,6 +469,7 @@ void displays_x11_apply(DisplaysX11 *self, const VdagentMonitors *monitors)
         }
     }
     settle(self);
+    return done;
 }
 
 /* Remember what is there; returns whether anything is new, and marks it. */
@@ -511,6 +528,14 @@ static gboolean on_report(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
+/* Xlib has both values from the same event, or from the connection's start. */
+static void remember_size(DisplaysX11 *self)
+{
+    Display *display = x11_display(self->x11);
+    self->width = DisplayWidth(display, DefaultScreen(display));
+    self->width_mm = DisplayWidthMM(display, DefaultScreen(display));
+}
+
 /* A change comes as several events: what they say is read once they have all been taken. */
 static gboolean on_event(const XEvent *event, gpointer user)
 {
@@ -519,8 +544,11 @@ static gboolean on_event(const XEvent *event, gpointer user)
         return FALSE;
     XEvent copy = *event;
     XRRUpdateConfiguration(&copy);
+    if (event->type == self->event_base + RRScreenChangeNotify && (glong) (event->xany.serial - self->sized) >= 0)
+        remember_size(self);
+    /* After the events, but before file data (client.c), of which there may be no end for a while. */
     if (self->report_id == 0)
-        self->report_id = g_idle_add(on_report, self);
+        self->report_id = g_idle_add_full(G_PRIORITY_DEFAULT + 5, on_report, self, NULL);
     if (self->follow_id == 0)
         self->follow_id = g_timeout_add(GRACE_MS, on_follow, self);
     return TRUE;
@@ -543,6 +571,7 @@ DisplaysX11 *displays_x11_new(X11 *x11, const DisplaysPolicy *policy, const Disp
     self->user = user;
     self->event_base = event_base;
     self->dpi = DPI_DEFAULT;
+    remember_size(self);
     self->client.name = "client";
     x11_add_handler(x11, on_event, self);
     XRRSelectInput(display, x11_root(x11),

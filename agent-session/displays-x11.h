@@ -17,7 +17,8 @@ DisplaysX11 *displays_x11_new(X11 *x11, const DisplaysPolicy *policy, const Disp
                               GError **error);
 void displays_x11_free(DisplaysX11 *displays);
 
-void displays_x11_apply(DisplaysX11 *displays, const VdagentMonitors *monitors);
+/* As displays_apply(). */
+gboolean displays_x11_apply(DisplaysX11 *displays, const VdagentMonitors *monitors);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DisplaysX11, displays_x11_free)
 

@@ -36,8 +36,7 @@ gboolean displays_set_x11(Displays *displays, X11 *x11, GError **error)
     return displays->x11 != NULL;
 }
 
-void displays_apply(Displays *displays, const VdagentMonitors *monitors)
+gboolean displays_apply(Displays *displays, const VdagentMonitors *monitors)
 {
-    if (displays->x11 != NULL)
-        displays_x11_apply(displays->x11, monitors);
+    return displays->x11 != NULL && displays_x11_apply(displays->x11, monitors);
 }

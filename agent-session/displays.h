@@ -30,8 +30,8 @@ void displays_free(Displays *displays);
 /* Serve this X connection; NULL for none. Reports the layout at once and at each change. */
 gboolean displays_set_x11(Displays *displays, X11 *x11, GError **error);
 
-/* MONITORS_CONFIG of the client. The last one wins while one is being applied. */
-void displays_apply(Displays *displays, const VdagentMonitors *monitors);
+/* MONITORS_CONFIG of the client. FALSE if it cannot be had: what was there before is there again. */
+gboolean displays_apply(Displays *displays, const VdagentMonitors *monitors);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Displays, displays_free)
 

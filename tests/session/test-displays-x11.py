@@ -13,6 +13,7 @@ import sessiond as s
 
 XORG = os.path.join(s.TOP, "tests", "session", "xorg")
 USE_POS, PHYSICAL = 1, 2
+DONE, FAILED = 1, 2  # VD_AGENT_SUCCESS, VD_AGENT_ERROR
 
 
 def on_server(outputs=1):
@@ -98,7 +99,7 @@ def sizes():
         for w, h in [(801, 601), (1366, 768), (1500, 900), (640, 480), (1024, 768), (1023, 767), (3840, 2160),
                      (801, 601)]:
             start = time.monotonic()
-            assert case.ask((w, h, 0, 0)) == 1
+            assert case.ask((w, h, 0, 0)) == DONE
             assert state() == ({"DUMMY0": (w, h, 0, 0)}, (w, h)), state()
             assert time.monotonic() - start < 2
             case.layout([rectangle("DUMMY0", w, h)])
@@ -140,17 +141,16 @@ def several_heads():
 def absurd():
     with Case() as case:
         before = state()
-        case.ask((0, 0, 0, 0))
-        assert state() == before
-        case.ask((0, 768, 0, 0))
-        assert state() == before
-        case.ask()
+        for heads in [(0, 0, 0, 0)], [(0, 768, 0, 0)], []:
+            assert case.ask(*heads) == FAILED
+            assert state() == before
         case.agent.control.send(s.message(s.MONITORS_CONFIG, struct.pack("<II", 0xffffffff, 0)))
         case.agent.control.send(s.message(s.MONITORS_CONFIG, struct.pack("<II", 17, 0) + b"\1" * 17 * 20))
         s.settle()
         assert state() == before
         # Clamped to what the server has, and to what can be used.
-        case.ask((65535, 65535, 0, 0))
+        error = case.ask((65535, 65535, 0, 0))
+        assert (error == FAILED) == (state() == before), (error, state())
         limit = tuple(int(n) for n in re.search(r"maximum (\d+) x (\d+)", xrandr()).groups())
         (w, h, x, y), screen = state()[0]["DUMMY0"], state()[1]
         assert (w, h) == screen and w <= limit[0] and h <= limit[1], state()
@@ -164,12 +164,14 @@ def absurd():
         assert "client: monitors refused: no display would remain" in log and "client: monitors not taken" in log, log
 
 
+def dpi():
+    text = subprocess.run(["xdpyinfo"], check=True, capture_output=True, text=True).stdout
+    return int(re.search(r"resolution: +(\d+)x", text)[1])
+
+
 @on_server()
 def physical_size():
     with Case() as case:
-        def dpi():
-            text = subprocess.run(["xdpyinfo"], check=True, capture_output=True, text=True).stdout
-            return int(re.search(r"resolution: +(\d+)x", text)[1])
         # spice-gtk appends sizes whatever the flags say.
         case.ask((1600, 900, 0, 0), sizes=[(203, 114)])
         assert abs(dpi() - 200) <= 1, dpi()
@@ -182,6 +184,25 @@ def physical_size():
     with Case(config="[displays]\nscale=false\n") as case:
         case.ask((1600, 900, 0, 0), sizes=[(203, 114)])
         assert abs(dpi() - 96) <= 1, dpi()
+
+
+@on_server()
+def resolution_is_kept():
+    """Sizes that follow one another before the server's events have been handled, and changes by others."""
+    with Case() as case:
+        def at_once(*messages):
+            case.agent.control.send(b"".join(messages))
+            for _ in messages:
+                assert struct.unpack("<II", case.agent.control.take(s.REPLY)) == (s.MONITORS_CONFIG, DONE)
+        at_once(monitors((1600, 900, 0, 0)), monitors((800, 600, 0, 0)), monitors((2400, 1200, 0, 0)))
+        assert abs(dpi() - 96) <= 1, dpi()
+        at_once(monitors((1600, 900, 0, 0), sizes=[(203, 114)]), monitors((1000, 700, 0, 0)))
+        assert abs(dpi() - 200) <= 1, dpi()
+        case.layout([rectangle("DUMMY0", 1000, 700)])
+        xrandr("--dpi", "150")
+        s.settle()
+        case.ask((1200, 800, 0, 0))
+        assert abs(dpi() - 150) <= 2, dpi()
 
 
 @on_server(outputs=2)
@@ -207,10 +228,10 @@ def refused_by_the_server():
         case.ask((1000, 700, 0, 0))
         before = state()
         limit = tuple(int(n) for n in re.search(r"maximum (\d+) x (\d+)", xrandr()).groups())
-        case.ask((limit[0], limit[1], 0, 0))
+        error = case.ask((limit[0], limit[1], 0, 0))
         now = state()
-        assert now == before or now[1] == limit, now
-        case.ask((1000, 700, 0, 0))
+        assert (error, now) == (FAILED, before) or (error, now[1]) == (DONE, limit), (error, now)
+        assert case.ask((1000, 700, 0, 0)) == DONE
         assert state() == before
 
 
@@ -223,7 +244,7 @@ def server_dies():
         now = struct.unpack_from("<II", words)[1]
         assert caps >> s.CAP_MONITORS & 1 and not now >> s.CAP_MONITORS & 1
         case.agent.control.send(monitors((800, 600, 0, 0)))
-        assert struct.unpack("<II", case.agent.control.take(s.REPLY))[1] == 2
+        assert struct.unpack("<II", case.agent.control.take(s.REPLY))[1] == FAILED
         assert case.daemon.process.poll() is None
         # Files need no display.
         case.agent.files.send(s.file_start(1, "a", 0))
@@ -269,5 +290,5 @@ def idle():
 if __name__ == "__main__" and os.environ.get("INNER"):
     {case.__name__: case for case in list(globals().values()) if callable(case)}[sys.argv[1]]()
     sys.exit(0)
-s.main("displays-x11", [sizes, several_heads, absurd, physical_size, others_change, refused_by_the_server, server_dies,
-                        starts_again, idle])
+s.main("displays-x11", [sizes, several_heads, absurd, physical_size, resolution_is_kept, others_change,
+                        refused_by_the_server, server_dies, starts_again, idle])
