@@ -58,13 +58,14 @@ struct Client {
     gint64 since;
     GCancellable *calls;   /* all calls to the present owner */
     GCancellable *opening; /* OpenSession under way */
-    gboolean connected, layout_busy;
+    gboolean connected, asking, layout_busy;
     GVariant *layout, *layout_sent;
     Channel channel[CLIENT_SOCKETS];
     guint8 buffer[READ_SIZE];
     LogPeer host, peer;
 };
 
+static void ask_active(Client *client);
 static void maybe_open(Client *client);
 static void send_layout(Client *client);
 
@@ -341,6 +342,8 @@ static void channel_open(Client *client, ClientSocket which, int fd)
     channel->source = g_source_new(&channel_funcs, sizeof(ChannelSource));
     ((ChannelSource *) channel->source)->client = client;
     ((ChannelSource *) channel->source)->which = which;
+    /* Nothing recurses here, but GLib would wake itself up for each dispatch. */
+    g_source_set_can_recurse(channel->source, TRUE);
     channel->tag = g_source_add_unix_fd(channel->source, fd, G_IO_IN);
     /* A transfer must not delay pointer-sized messages of the other socket, nor X events. */
     g_source_set_priority(channel->source, which == CLIENT_FILES ? G_PRIORITY_DEFAULT + 10 : G_PRIORITY_DEFAULT);
@@ -393,10 +396,17 @@ static void on_opened(GObject *bus, GAsyncResult *result, gpointer user)
     send_layout(client);
 }
 
+/* Do what is due: learn which session is active, and open a connection when it is ours. */
 static void maybe_open(Client *client)
 {
-    if (client->owner == NULL || client->session == NULL || g_strcmp0(client->session, client->active) != 0 ||
-        client->connected || client->opening != NULL || client->retry_id != 0 || client->lost_id != 0)
+    if (client->owner == NULL || client->retry_id != 0)
+        return;
+    if (client->active == NULL) {
+        ask_active(client);
+        return;
+    }
+    if (client->session == NULL || strcmp(client->session, client->active) != 0 || client->connected ||
+        client->opening != NULL || client->lost_id != 0)
         return;
     GVariantBuilder options;
     g_variant_builder_init(&options, G_VARIANT_TYPE_VARDICT);
@@ -436,19 +446,27 @@ static void on_active(GObject *bus, GAsyncResult *result, gpointer user)
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return;
     Client *client = user;
-    if (reply == NULL) {
-        g_dbus_error_strip_remote_error(error);
-        log_peer(&client->host, "cannot read ActiveSession: %s", error->message);
+    client->asking = FALSE;
+    g_autoptr(GVariant) value = NULL;
+    if (reply != NULL)
+        g_variant_get(reply, "(v)", &value);
+    if (value != NULL && g_variant_is_of_type(value, G_VARIANT_TYPE_STRING)) {
+        set_active(client, g_variant_get_string(value, NULL));
         return;
     }
-    g_autoptr(GVariant) value = NULL;
-    g_variant_get(reply, "(v)", &value);
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
-        set_active(client, g_variant_get_string(value, NULL));
+    if (error != NULL)
+        g_dbus_error_strip_remote_error(error);
+    log_peer(&client->host, "cannot read ActiveSession: %s", error != NULL ? error->message : "it is no text");
+    /* A signal may have told meanwhile. */
+    if (client->active == NULL)
+        delay_retry(client);
 }
 
 static void ask_active(Client *client)
 {
+    if (client->asking)
+        return;
+    client->asking = TRUE;
     g_dbus_connection_call(client->bus, client->owner, AGENT_PATH, PROPERTIES, "Get",
                            g_variant_new("(ss)", AGENT_NAME, "ActiveSession"), G_VARIANT_TYPE("(v)"),
                            G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS, client->calls, on_active, client);
@@ -476,7 +494,7 @@ static void on_vanished(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const 
     client->signal_id = 0;
     g_cancellable_cancel(client->calls);
     g_clear_object(&client->calls);
-    client->layout_busy = FALSE;
+    client->asking = client->layout_busy = FALSE;
     g_clear_pointer(&client->owner, g_free);
     g_clear_pointer(&client->active, g_free);
     forget_opening(client);
@@ -494,7 +512,7 @@ static void on_appeared(G_GNUC_UNUSED GDBusConnection *bus, const char *name, co
         g_dbus_connection_signal_subscribe(client->bus, owner, PROPERTIES, "PropertiesChanged", AGENT_PATH, AGENT_NAME,
                                            G_DBUS_SIGNAL_FLAGS_NONE, on_properties, client, NULL);
     retry_now(client);
-    ask_active(client);
+    maybe_open(client);
 }
 
 static void on_layout_sent(GObject *bus, GAsyncResult *result, gpointer user)

@@ -201,11 +201,17 @@ static gboolean try_hint(Desktop *desktop, const Hint *hint)
     return try_display(desktop, hint->display, hint->xauthority);
 }
 
+/* A display is looked for. That of a Wayland session is the compositor's own business. */
+static gboolean looking(const Desktop *desktop)
+{
+    const Session *session = find_session(desktop, desktop->session);
+    return desktop->display == NULL && desktop->session != NULL &&
+           (session == NULL || strcmp(session->type, "wayland") != 0);
+}
+
 static gboolean try_all(Desktop *desktop)
 {
     const Session *session = find_session(desktop, desktop->session);
-    if (session != NULL && strcmp(session->type, "wayland") == 0)
-        return FALSE;
     for (guint i = desktop->hints->len; i > 0; i--) {
         if (try_hint(desktop, desktop->hints->pdata[i - 1]))
             return TRUE;
@@ -243,13 +249,13 @@ static void unwatch(Desktop *desktop, int *watch)
     *watch = -1;
 }
 
-/* Only while there is no display: homes are busy places. What is watched already stays so. */
+/* Only while a display is looked for: homes are busy places. What is watched already stays so. */
 static void watch_files(Desktop *desktop)
 {
     const guint32 mask = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR;
     if (desktop->inotify < 0)
         return;
-    if (desktop->display == NULL) {
+    if (looking(desktop)) {
         desktop->socket_watch = inotify_add_watch(desktop->inotify, SOCKET_DIR, mask);
         desktop->home_watch = inotify_add_watch(desktop->inotify, g_get_home_dir(), mask);
         desktop->runtime_watch = inotify_add_watch(desktop->inotify, g_get_user_runtime_dir(), mask);
@@ -263,8 +269,7 @@ static void watch_files(Desktop *desktop)
 static void search(Desktop *desktop)
 {
     watch_files(desktop);
-    if (desktop->display == NULL && desktop->session != NULL && !try_all(desktop) && desktop->retry_id == 0 &&
-        desktop->retry_ms <= RETRY_LAST_MS) {
+    if (looking(desktop) && !try_all(desktop) && desktop->retry_id == 0 && desktop->retry_ms <= RETRY_LAST_MS) {
         desktop->retry_id = g_timeout_add(desktop->retry_ms, on_retry, desktop);
         desktop->retry_ms *= 2;
     }
@@ -310,7 +315,7 @@ static void kick(Desktop *desktop)
     g_clear_handle_id(&desktop->retry_id, g_source_remove);
     desktop->retry_ms = RETRY_FIRST_MS;
     search(desktop);
-    if (desktop->display != NULL || desktop->session == NULL || desktop->user_bus == NULL)
+    if (!looking(desktop) || desktop->user_bus == NULL)
         return;
     g_dbus_connection_call(desktop->user_bus, SYSTEMD, "/org/freedesktop/systemd1", PROPERTIES, "Get",
                            g_variant_new("(ss)", SYSTEMD ".Manager", "Environment"), G_VARIANT_TYPE("(v)"),
@@ -371,7 +376,7 @@ static gboolean on_inotify(int fd, G_GNUC_UNUSED GIOCondition condition, gpointe
                  g_str_has_prefix(name, "xauth_") || strcmp(name, "gdm") == 0;
         at += sizeof *event + event->len;
     }
-    if (wanted && desktop->display == NULL)
+    if (wanted && looking(desktop))
         kick(desktop);
     return G_SOURCE_CONTINUE;
 }

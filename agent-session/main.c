@@ -21,13 +21,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define LOCK_NAME "spice-agent-session.lock"
 #define MAX_SIZE_LIMIT ((gint64) 1 << 31)
 #define TIMEOUT_MIN_MS 100
 #define TIMEOUT_MAX_MS 600000
-/* Another process serves this user: the unit starts none again after this exit status, and one after any other. */
+/*
+ * Another process serves this user, and knows of this session: the unit starts none again after this exit status, and
+ * one after any other. To the desktop's autostart it is success, since systemd makes a unit of that too, which failed
+ * otherwise.
+ */
 #define EXIT_HANDED_OVER 3
 
 static const ConfigKey config_keys[] = {
@@ -111,9 +116,8 @@ static void on_monitors(Session *session, const VdagentMonitors *monitors)
 {
     VdagentMessage reply = { .type = VD_AGENT_REPLY };
     reply.reply.type = VD_AGENT_MONITORS_CONFIG;
-    reply.reply.error = session->has_displays ? VD_AGENT_SUCCESS : VD_AGENT_ERROR;
-    if (session->has_displays)
-        displays_apply(session->displays, monitors);
+    gboolean done = session->has_displays && displays_apply(session->displays, monitors);
+    reply.reply.error = done ? VD_AGENT_SUCCESS : VD_AGENT_ERROR;
     client_send(session->client, CLIENT_CONTROL, &reply);
 }
 
@@ -301,11 +305,15 @@ static gboolean on_signal(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
-static void on_bus_closed(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED gboolean vanished,
-                          G_GNUC_UNUSED GError *error, gpointer user)
+/*
+ * Without the system bus there is nothing to serve. Without the session bus nobody can hand over to this process, which
+ * has the lock: it would outlive its login and stand in the way of the next one.
+ */
+static void on_bus_closed(GDBusConnection *bus, G_GNUC_UNUSED gboolean vanished, G_GNUC_UNUSED GError *error,
+                          gpointer user)
 {
     Session *session = user;
-    g_warning("the system bus is gone");
+    g_warning("the %s bus is gone", bus == session->system_bus ? "system" : "session");
     session->status = 1;
     g_main_loop_quit(session->loop);
 }
@@ -373,6 +381,24 @@ static const char *files_directory(const Config *config)
     return NULL;
 }
 
+/*
+ * Leave the session to another process that serves this user, if there is one: then the exit status of this one, else
+ * -1, and this one has the lock.
+ */
+static int yield(GDBusConnection *session_bus, gboolean autostart)
+{
+    /* One that a unit runs comes back when it is killed. */
+    gboolean told = autostart && hand_over(session_bus, TRUE);
+    if (!told && lock_instance())
+        return -1;
+    if (!told && !hand_over(session_bus, FALSE)) {
+        /* It is about to end, or hangs: whoever starts this one is to try again. */
+        g_warning("another process has the lock and cannot be told of this session");
+        return 1;
+    }
+    return autostart ? 0 : EXIT_HANDED_OVER;
+}
+
 static void start(Session *session, const Config *config)
 {
     ClipboardPolicy clipboard_policy = {
@@ -418,7 +444,7 @@ int main(int argc, char **argv)
     gboolean autostart = FALSE, debug = FALSE, version = FALSE;
     g_autofree char *bus = NULL, *directory = NULL;
     const GOptionEntry entries[] = {
-        { "autostart", 0, 0, G_OPTION_ARG_NONE, &autostart, "have the user's systemd run it, where there is one", NULL },
+        { "autostart", 0, 0, G_OPTION_ARG_NONE, &autostart, "have the user's systemd run it, if there is one", NULL },
         { "bus", 0, 0, G_OPTION_ARG_STRING, &bus, "D-Bus address to use instead of the system bus", "ADDRESS" },
         { "config", 0, 0, G_OPTION_ARG_FILENAME, &directory, "read settings from DIR instead of " CONFIG_DIR, "DIR" },
         { "debug", 0, 0, G_OPTION_ARG_NONE, &debug, "log what happens in detail", NULL },
@@ -438,6 +464,8 @@ int main(int argc, char **argv)
         return 0;
     }
     log_setup("spice-agent-session", debug);
+    /* Else the stack of a thread costs 2 MiB when it happens to be aligned to that. notify.c does not pass it on. */
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 
@@ -454,13 +482,10 @@ int main(int argc, char **argv)
     } else {
         g_dbus_connection_set_exit_on_close(session.session_bus, FALSE);
     }
-    /* One that a unit runs comes back when it is killed. */
-    gboolean served = autostart && hand_over(session.session_bus, TRUE);
-    if (served || !lock_instance()) {
-        if (!served)
-            hand_over(session.session_bus, FALSE);
+    int yielded = yield(session.session_bus, autostart);
+    if (yielded >= 0) {
         g_clear_object(&session.session_bus);
-        return EXIT_HANDED_OVER;
+        return yielded;
     }
     session.system_bus = connect_bus(bus, &error);
     if (session.system_bus == NULL) {
@@ -470,7 +495,10 @@ int main(int argc, char **argv)
     }
     g_dbus_connection_set_exit_on_close(session.system_bus, FALSE);
     session.loop = g_main_loop_new(NULL, FALSE);
-    gulong closed_id = g_signal_connect(session.system_bus, "closed", G_CALLBACK(on_bus_closed), &session);
+    gulong system_id = g_signal_connect(session.system_bus, "closed", G_CALLBACK(on_bus_closed), &session);
+    gulong session_id = 0;
+    if (session.session_bus != NULL)
+        session_id = g_signal_connect(session.session_bus, "closed", G_CALLBACK(on_bus_closed), &session);
     guint signal_ids[] = {
         g_unix_signal_add(SIGTERM, on_signal, &session),
         g_unix_signal_add(SIGINT, on_signal, &session),
@@ -480,7 +508,9 @@ int main(int argc, char **argv)
     stop(&session);
     for (gsize i = 0; i < G_N_ELEMENTS(signal_ids); i++)
         g_source_remove(signal_ids[i]);
-    g_signal_handler_disconnect(session.system_bus, closed_id);
+    g_signal_handler_disconnect(session.system_bus, system_id);
+    if (session.session_bus != NULL)
+        g_signal_handler_disconnect(session.session_bus, session_id);
     g_main_loop_unref(session.loop);
     g_clear_object(&session.system_bus);
     g_clear_object(&session.session_bus);

@@ -116,9 +116,11 @@ static void set_default(Service *service, const char *property, GVariant *value)
     g_hash_table_insert(service->values, (gpointer) property, g_variant_ref_sink(value));
 }
 
-static void on_name_lost(G_GNUC_UNUSED GDBusConnection *bus, const char *name, G_GNUC_UNUSED gpointer user)
+/* `bus` is NULL when it has gone with the name. */
+static void on_name_lost(GDBusConnection *bus, const char *name, G_GNUC_UNUSED gpointer user)
 {
-    g_warning("%s is taken on the session bus: no status there", name);
+    if (bus != NULL)
+        g_warning("%s is taken on the session bus: no status there", name);
 }
 
 Service *service_new(GDBusConnection *bus, const ServiceEvents *events, gpointer user)
@@ -197,8 +199,10 @@ void service_refused(Service *service, const char *what, const char *why)
         service->refused_since = now;
         service->refused = 0;
     }
-    if (service->refused++ < REFUSED_BURST)
-        emit(service, SERVICE_NAME, "Refused", g_variant_new("(ss)", what, why));
+    if (service->refused++ >= REFUSED_BURST)
+        return;
+    g_autofree char *valid = g_utf8_make_valid(why, -1);
+    emit(service, SERVICE_NAME, "Refused", g_variant_new("(ss)", what, valid));
 }
 
 gboolean service_hand_over(GDBusConnection *bus, GVariant *environment, gboolean start_it, GError **error)

@@ -30,7 +30,10 @@ void service_free(Service *service);
 /* The value of a property, of the type in the interface; floating. Signalled when it differs. */
 void service_set(Service *service, const char *property, GVariant *value);
 
-/* Emit Refused, at most ten times within five seconds: peers cause it. */
+/*
+ * Emit Refused, at most ten times within five seconds: peers cause it. `what` is UTF-8; `why` may hold a path, which
+ * need not be.
+ */
 void service_refused(Service *service, const char *what, const char *why);
 
 /*

@@ -153,6 +153,7 @@ class Agent:
     def __init__(self, bus, active="1"):
         self.active = active
         self.refuse = None  # D-Bus error name for OpenSession
+        self.mute = 0       # how often ActiveSession cannot be read
         self.calls = []     # options of each OpenSession
         self.layouts = []
         self.control = self.files = None
@@ -171,7 +172,10 @@ class Agent:
         self.close()
 
     def on_get(self, _bus, _sender, _path, _interface, name):
-        return GLib.Variant("s", self.active) if name == "ActiveSession" else None
+        if name != "ActiveSession" or self.mute:
+            self.mute = max(self.mute - 1, 0)
+            return None  # which is an error
+        return GLib.Variant("s", self.active)
 
     def on_call(self, _bus, _sender, _path, _interface, method, parameters, invocation):
         if method == "SetLayout":

@@ -95,6 +95,18 @@ def backs_off():
         agent.client()
 
 
+def asks_again_for_the_active_session():
+    with Case() as (agent, daemon):
+        agent.client()
+        agent.disown()
+        daemon.wait_log("connection to the system daemon ended")
+        agent.mute = 3
+        agent.own()
+        daemon.wait_log("cannot read ActiveSession")
+        agent.client()
+        assert agent.mute == 0
+
+
 def refuses_nonsense():
     with Case() as (agent, daemon):
         agent.client()
@@ -154,22 +166,31 @@ def second_process_ends():
     first = s.Daemon(bus, session=bus)
     first.wait_log("serving session 1")
     second = s.Daemon(bus, session=bus, logind="2", display=":77")
-    assert second.process.wait(s.LIMIT) == 0
+    assert second.process.wait(s.LIMIT) == 3
     first.wait_log("serving session 2")  # without logind the newest word counts
+    # The desktop's autostart has done its work then.
+    second = s.Daemon(bus, session=bus, logind="3", args=["--autostart"])
+    assert second.process.wait(s.LIMIT) == 0
+    first.wait_log("serving session 3")
     # Killed, it leaves nothing that stops the next.
     first.process.kill()
     first.process.wait()
     third = s.Daemon(bus, session=bus)
     third.wait_log("serving session 1")
     third.stop()
-    # Without a session bus the lock alone decides.
+    # Without a session bus the lock alone decides, and who could not tell the other is to try again.
     third = s.Daemon(bus)
     third.wait_log("serving session 1")
-    fourth = s.Daemon(bus)
-    assert fourth.process.wait(s.LIMIT) == 0
+    for fourth in s.Daemon(bus), s.Daemon(bus, session=bus), s.Daemon(bus, session=bus, args=["--autostart"]):
+        assert fourth.process.wait(s.LIMIT) == 1
+        fourth.wait_log("cannot be told")
+    third.stop()
+    # Where nothing else can start it, the autostart goes on itself.
+    third = s.Daemon(bus, session=bus, args=["--autostart"])
+    third.wait_log("serving session 1")
     third.stop()
     bus.stop()
 
 
-s.main("client", [opens_and_announces, waits_for_its_session, comes_back, backs_off, refuses_nonsense, flat_memory,
-                  answers_stay_bounded, second_process_ends])
+s.main("client", [opens_and_announces, waits_for_its_session, comes_back, backs_off, asks_again_for_the_active_session,
+                  refuses_nonsense, flat_memory, answers_stay_bounded, second_process_ends])

@@ -181,7 +181,7 @@ def follows_switches_of_the_user():
         # Another session of the user begins: its autostart tells where it is and ends.
         case.logind.add("2", False)
         other = s.Daemon(case.system, session=case.user, display=":%d" % second, logind="2")
-        assert other.process.wait(s.LIMIT) == 0
+        assert other.process.wait(s.LIMIT) == 3
         s.settle()
         assert case.get("Display") == ":%d" % first and case.get("Session") == "1"
         case.logind.activate("2")
@@ -324,6 +324,51 @@ def refusals_are_told():
         assert {"Connected": True} in changes and {"ClientConnected": True} in changes, changes
 
 
+def refusals_name_any_path():
+    """A file name need not be UTF-8, but what is sent over D-Bus must."""
+    signals = []
+    with Case() as case:
+        case.watcher.signal_subscribe(s.SESSION, s.SESSION, "Refused", s.SESSION_PATH, None, 0,
+                                      lambda *a: signals.append(a[5].unpack()))
+        case.start(env={"HOME": "/proc/caf\udce9", "XDG_CONFIG_HOME": "/nonexistent"})
+        case.agent.client()
+        case.agent.files.send(s.file_start(1, "report.pdf", 10))
+        assert case.agent.files.status(1)[0] == s.ERROR
+        s.until(lambda: signals, "the signal")
+        assert "/proc/caf\ufffd" in signals[0][1], signals
+
+
+def watches(daemon):
+    """How many directories it watches."""
+    directory = "/proc/%d/fdinfo" % daemon.process.pid
+    count = 0
+    for name in os.listdir(directory):
+        try:
+            with open(os.path.join(directory, name), encoding="utf-8") as file:
+                count += sum(line.startswith("inotify") for line in file)
+        except FileNotFoundError:
+            pass
+    return count
+
+
+def looks_only_for_what_may_come():
+    """Homes are busy places: they are watched only while a display may appear there."""
+    with Case(logind=[("1", False, "tty", "", None, "")]) as case:  # as by ssh
+        case.start(logind=None)
+        case.expect("Session", "")
+        s.settle(0.5)
+        assert watches(case.daemon) == 0
+        case.logind.add("2", True)
+        case.expect("Session", "2")
+        s.until(lambda: watches(case.daemon) > 0, "watching")
+        case.logind.add("3", False, "wayland")
+        case.logind.activate("3")
+        case.expect("Session", "3")
+        s.until(lambda: watches(case.daemon) == 0, "no watching for a Wayland session")
+        case.logind.activate("2")
+        s.until(lambda: watches(case.daemon) > 0, "watching again")
+
+
 NOTIFY = """<method name='GetCapabilities'><arg type='as' direction='out'/></method>
 <method name='Notify'><arg type='s' direction='in'/><arg type='u' direction='in'/><arg type='s' direction='in'/>
 <arg type='s' direction='in'/><arg type='s' direction='in'/><arg type='as' direction='in'/>
@@ -408,15 +453,21 @@ def ends_when_told():
             file.write("no group=1\n")
         result = subprocess.run([s.PROGRAM, "--config", directory], capture_output=True, text=True)
         assert result.returncode == 1 and "agent-session.conf" in result.stderr, result
-        # Without the system bus there is nothing to do.
-        case.start()
-        case.expect("Connected", True)
-        case.system.stop()
-        assert case.daemon.process.wait(s.LIMIT) == 1
+        # Without the system bus there is nothing to do, and without the session bus nobody could tell it to go on.
+        for name in "system", "session":
+            case.system.stop()
+            case.user.stop()
+            case.system, case.user = s.Bus(), s.Bus()
+            case.watcher, case.agent = case.user.connect(), s.Agent(case.system)
+            case.start()
+            case.expect("Connected", True)
+            (case.system if name == "system" else case.user).stop()
+            assert case.daemon.process.wait(s.LIMIT) == 1
+            assert "the %s bus is gone" % name in case.daemon.text() and "is taken" not in case.daemon.text()
         case.daemon.process = subprocess.Popen(["true"])
         case.daemon.process.wait()
 
 
 s.main("session", [waits_for_a_display, follows_switches_of_the_user, knows_displays_of_logind_and_systemd,
-                   refuses_displays_of_others, interface_is_as_described, refusals_are_told, notifications,
-                   ends_when_told])
+                   refuses_displays_of_others, looks_only_for_what_may_come, interface_is_as_described,
+                   refusals_are_told, refusals_name_any_path, notifications, ends_when_told])
