@@ -15,6 +15,8 @@
 #define POINTER_PORT "org.spice-space.pvmouse.0"
 #define PORTS "/dev/virtio-ports/"
 #define AGENT_USER "spice-agent"
+#define SESSION_UNIT "spice-agent-session.service"
+#define AUTOSTART "spice-agent-session.desktop"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 #define SYSTEMD_PATH "/org/freedesktop/systemd1"
@@ -211,22 +213,28 @@ static char *last_warning(const char *unit)
     return g_strchomp(text);
 }
 
-/* Checks a unit of the system's service manager, which is to run when `wanted`. */
-static void check_unit(Doctor *d, const char *unit, gboolean wanted)
+/* What the system's service manager says of a unit; NULL when it does not answer. */
+static GVariant *unit_properties(const Doctor *d, const char *unit)
 {
-    g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) found = NULL;
-    g_autoptr(GVariant) properties = NULL;
     const char *path;
 
     if (d->system) {
         found = bus_call(d->system, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "LoadUnit", g_variant_new("(s)", unit),
-                         "(o)", &error);
+                         "(o)", NULL);
     }
-    if (found) {
-        g_variant_get(found, "(&o)", &path);
-        properties = bus_properties(d->system, SYSTEMD, path, SYSTEMD ".Unit", &error);
+    if (!found) {
+        return NULL;
     }
+    g_variant_get(found, "(&o)", &path);
+    return bus_properties(d->system, SYSTEMD, path, SYSTEMD ".Unit", NULL);
+}
+
+/* Checks a unit of the system's service manager, which is to run when `wanted`. */
+static void check_unit(Doctor *d, const char *unit, gboolean wanted)
+{
+    g_autoptr(GVariant) properties = unit_properties(d, unit);
+
     if (!properties) {
         say(d, NOTE, NULL, "unit %s: not known, systemd does not answer", unit);
         return;
@@ -468,27 +476,46 @@ static void check_x11(Doctor *d)
     XCloseDisplay(display);
 }
 
+/* Is it an autostart file that switches off the system's of the same name? */
+static gboolean is_hidden(const char *path)
+{
+    g_autoptr(GKeyFile) file = g_key_file_new();
+
+    return g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL) &&
+           g_key_file_get_boolean(file, G_KEY_FILE_DESKTOP_GROUP, G_KEY_FILE_DESKTOP_KEY_HIDDEN, NULL);
+}
+
 /* Whatever starts the session daemon at the next login: one of the two is enough. */
 static void check_start(Doctor *d)
 {
-    gboolean autostart = exists("/etc/xdg/autostart/spice-agent-session.desktop");
+    g_autofree char *own = g_build_filename(g_get_user_config_dir(), "autostart", AUTOSTART, NULL);
+    gboolean hidden = is_hidden(own);
+    gboolean autostart = !hidden && (exists(own) || exists("/etc/xdg/autostart/" AUTOSTART));
     g_autoptr(GVariant) reply = NULL;
     const char *state = "not known";
 
     if (d->user) {
         reply = bus_call(d->user, SYSTEMD, SYSTEMD_PATH, SYSTEMD ".Manager", "GetUnitFileState",
-                         g_variant_new("(s)", "spice-agent-session.service"), "(s)", NULL);
+                         g_variant_new("(s)", SESSION_UNIT), "(s)", NULL);
     }
     if (reply) {
         g_variant_get(reply, "(&s)", &state);
     }
+    if (hidden) {
+        g_autofree char *advice = g_strdup_printf("Remove it, or its line Hidden=true: %s", own);
+
+        say(d, NOTE, advice, "autostart file: hidden by this user's own");
+    }
     if (g_str_has_prefix(state, "enabled")) {
-        say(d, OK, NULL, "user unit spice-agent-session.service: enabled");
+        say(d, OK, NULL, "user unit " SESSION_UNIT ": enabled");
     } else if (autostart) {
-        say(d, OK, NULL, "autostart file (user unit spice-agent-session.service: %s)", state);
+        say(d, OK, NULL, "autostart file (user unit " SESSION_UNIT ": %s)", state);
     } else {
-        say(d, PROBLEM, "systemctl --user enable --now spice-agent-session",
-            "nothing starts the session daemon: no autostart file, user unit spice-agent-session.service %s", state);
+        say(d, PROBLEM,
+            g_str_has_prefix(state, "masked") ? "systemctl --user unmask spice-agent-session\n"
+                                                "systemctl --user enable --now spice-agent-session"
+                                              : "systemctl --user enable --now spice-agent-session",
+            "nothing starts the session daemon: no autostart file, user unit " SESSION_UNIT " %s", state);
     }
 }
 
@@ -523,7 +550,8 @@ static void check_policy(Doctor *d)
 /* Screen lockers that do not talk to logind, so nobody can know that the screen is locked. */
 static void check_lockers(Doctor *d)
 {
-    static const char *const lockers[] = {"i3lock", "slock", "swaylock", "waylock", "xlock"};
+    static const char *const lockers[] = {"i3lock", "physlock", "slock", "swaylock", "waylock", "xlock",
+                                          "xscreensaver", "xsecurelock", "xtrlock"};
 
     for (gsize i = 0; i < G_N_ELEMENTS(lockers); i++) {
         g_autofree char *path = g_find_program_in_path(lockers[i]);
@@ -535,10 +563,24 @@ static void check_lockers(Doctor *d)
     }
 }
 
+/* Its session program alone has nobody to talk to when its daemon cannot be started. */
 static void check_rival(Doctor *d)
 {
-    if (exists("/usr/sbin/spice-vdagentd") || exists("/usr/bin/spice-vdagent")) {
-        say(d, PROBLEM, "sudo apt purge spice-vdagent", "spice-vdagent is installed too: both want the port");
+    g_autofree char *program = g_find_program_in_path("spice-vdagent");
+    g_autoptr(GVariant) unit = NULL;
+
+    if (!program && !exists("/usr/bin/spice-vdagent") && !exists("/usr/sbin/spice-vdagentd")) {
+        return;
+    }
+    unit = unit_properties(d, "spice-vdagentd.service");
+    if (unit && g_str_equal(text_of(unit, "LoadState"), "masked") &&
+        !g_str_equal(text_of(unit, "ActiveState"), "active")) {
+        say(d, OK, NULL, "spice-vdagent is installed too, but its unit spice-vdagentd.service is masked");
+    } else {
+        say(d, PROBLEM,
+            "sudo apt purge spice-vdagent\n"
+            "Or keep it and: sudo systemctl mask --now spice-vdagentd.service spice-vdagentd.socket",
+            "spice-vdagent is installed too: both want the port");
     }
 }
 
@@ -554,8 +596,8 @@ int doctor_run(int argc, char **argv)
     check_machine(&d);
     check_port(&d);
     check_devices(&d);
-    check_rival(&d);
     check_agent(&d);
+    check_rival(&d);
     if (d.agent) {
         check_host(&d);
     }

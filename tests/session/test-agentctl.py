@@ -369,14 +369,58 @@ def test_doctor():
     doctor(but(session={"Policy": ("a{ss}", {"clipboard.to-host": "Off", "files.enabled": "1"}),
                         "Backends": ("a{ss}", {"files": "none: disabled"})}),
            "note     clipboard.to-host is off", "note     files: none: disabled", absent=["note     files.enabled"])
-    doctor(dict(FINE, **{"file-state": "disabled"}),
-           "ok       autostart file" if os.path.exists("/etc/xdg/autostart/spice-agent-session.desktop")
-           else "problem  nothing starts the session daemon")
+    doctor(but(units={"spice_agent_system": ("masked", "inactive", "dead")}),
+           "problem  unit spice-agent-system.service: masked")
+
+
+def test_doctor_start():
+    """What starts the session daemon: the user's unit, or the desktop's autostart unless the user has hidden it."""
+    directory = os.path.join(os.environ["XDG_CONFIG_HOME"], "autostart")
+    own = os.path.join(directory, "spice-agent-session.desktop")
+    installed = os.path.exists("/etc/xdg/autostart/spice-agent-session.desktop")
+    masked, disabled = dict(FINE, **{"file-state": "masked"}), dict(FINE, **{"file-state": "disabled"})
+    nothing = "problem  nothing starts the session daemon: no autostart file, user unit spice-agent-session.service "
+    file = "ok       autostart file (user unit spice-agent-session.service: "
+    doctor(disabled, file + "disabled)" if installed else nothing + "disabled")
+    doctor(masked, *[file + "masked)"] if installed else
+           [nothing + "masked", "         > systemctl --user unmask spice-agent-session"])
+    os.makedirs(directory)
+    with open(own, "w", encoding="utf-8") as entry:
+        entry.write("[Desktop Entry]\nType=Application\nName=SPICE\nExec=true\n")
+    doctor(disabled, file + "disabled)")
+    with open(own, "a", encoding="utf-8") as entry:
+        entry.write("Hidden=true\n")
+    hidden = ["note     autostart file: hidden by this user's own",
+              "         > Remove it, or its line Hidden=true: " + own]
+    doctor(disabled, nothing + "disabled", *hidden)
+    doctor(FINE, "ok       user unit spice-agent-session.service: enabled", *hidden, absent=["problem  nothing"])
+    os.unlink(own)
+
+
+def test_doctor_others(directory):
+    """Programs that are in the way: another agent, unless it is switched off, and lockers that nobody hears of."""
+    rival = "problem  spice-vdagent is installed too"
+    os.mkdir(directory)
+    path = os.environ["PATH"]
+    os.environ["PATH"] = directory + ":" + path
+    doctor(FINE, absent=[] if os.path.exists("/usr/bin/spice-vdagent") else [rival])
+    for name in "spice-vdagent", "xsecurelock":
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\n")
+        os.chmod(os.path.join(directory, name), 0o755)
+    doctor(FINE, rival, "note     xsecurelock does not tell logind that the screen is locked")
+    for state, well in (("masked", "inactive", "dead"), True), (("masked", "active", "running"), False), \
+            (("loaded", "inactive", "dead"), False):
+        case = but(units={"spice_vdagentd": state})
+        fine = "ok       spice-vdagent is installed too, but its unit spice-vdagentd.service is masked"
+        doctor(case, fine if well else rival, absent=[rival if well else fine])
+    os.environ["PATH"] = path
 
 
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.environ["XDG_RUNTIME_DIR"] = directory
+        os.environ["XDG_CONFIG_HOME"] = os.path.join(directory, "config")
         os.environ["SYSTEM"] = os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=%s/system" % directory
         # Where it is found without DBUS_SESSION_BUS_ADDRESS, as over ssh.
         os.environ["USER_BUS"] = "unix:path=%s/bus" % directory
@@ -393,6 +437,8 @@ def main():
             test_status()
             test_clipboard()
             test_doctor()
+            test_doctor_start()
+            test_doctor_others(os.path.join(directory, "bin"))
         finally:
             for bus in buses:
                 bus.kill()
