@@ -73,7 +73,8 @@ def build_image(agent):
 
 
 def machine(**options):
-    """Decorates a test with the VM it needs (arguments of vm.VM). Tests of equal needs share a boot."""
+    """Decorates a test with the VM it needs (arguments of vm.VM). Tests of equal needs share a boot. `image` is the name of
+    another image than that of the agent under test; which agent runs is the test's affair then."""
     def mark(function):
         function.machine = options
         return function
@@ -125,7 +126,8 @@ class Machine:
     def __init__(self, agent, image, options):
         self.agent = agent
         self.options = dict(options)
-        self.vm = vm.VM(image, **options)
+        self.other_image = options.get("image")
+        self.vm = vm.VM(image, **{key: value for key, value in options.items() if key != "image"})
         self.client = None
         self._probes = []
         self._deferred = []
@@ -144,7 +146,7 @@ class Machine:
         if self.vm.session == "session-alice@7.service":
             self.guest.run("systemctl stop 'session-bob@*' 'session-greeter@*'", timeout=60)
             self.session("alice")
-            if self.options.get("agent", "spicevmc"):
+            if self.options.get("agent", "spicevmc") and not self.other_image:
                 # An autostarted program comes up a good while after the window manager on a busy machine.
                 self.guest.until("pgrep -f '^(/[^ ]*/)?%s( |$)'" % self.agent.session, 60)
         if self.client:
@@ -237,7 +239,7 @@ def indent(text):
 class Runner:
     def __init__(self, agent):
         self.agent = Agent(agent)
-        self.image = None
+        self.images = {}
         self.machine = None
         self.failed = 0
 
@@ -254,8 +256,10 @@ class Runner:
         if self.machine and (self.machine.options != options or not self.machine.vm.alive()):
             self.stop()
         if not self.machine:
-            self.image = self.image or build_image(self.agent.name)
-            self.machine = Machine(self.agent, self.image, options)
+            name = options.get("image", self.agent.name)
+            if name not in self.images:
+                self.images[name] = build_image(name)
+            self.machine = Machine(self.agent, self.images[name], options)
         self.machine.ready()
 
     def explain(self, name):

@@ -189,3 +189,24 @@ def test_pointer_released_when_client_goes(m):
     wait_for(lambda: counts()["press"].get("272"), 3, "press on evdev")
     m.client.command("disconnect")
     wait_for(lambda: counts()["release"].get("272"), 3, lambda: "the button stays down: %s" % counts())
+
+
+def test_pointer_turned_display(m):
+    """The client shows the picture as the display gets it, and sends pixels of that."""
+    pointer = m.pointer()
+    width, height = screen_size(m)
+    try:
+        for turn, (x, y) in (("left", (height - 1 - 20, 10)), ("right", (20, width - 1 - 10)),
+                             ("inverted", (width - 1 - 10, height - 1 - 20)), ("normal", (10, 20))):
+            m.guest.run("xrandr --output $(xrandr | awk '/ connected/ {print $1; exit}') --rotate " + turn, user="alice")
+            if turn in ("left", "right"):
+                wait_for(lambda: screen_size(m) == (height, width), 5, "the screen is turned")
+
+            def there():
+                # Another pixel first: where the pointer is already, it does not move to.
+                m.client.position(11, 21)
+                m.client.position(10, 20)
+                return pointer.arrives(x, y, 0.5) == (x, y)
+            wait_for(there, 5, lambda: "turned %s, pixel 10,20 should be %d,%d, X has %s" % (turn, x, y, pointer.now()))
+    finally:
+        m.guest.run("xrandr --output $(xrandr | awk '/ connected/ {print $1; exit}') --rotate normal", user="alice")
