@@ -37,6 +37,7 @@ typedef struct App {
 
     Port *port;
     gboolean host;
+    gboolean relayed; /* what came in this turn was not for the pointer alone */
     guint64 opened; /* counts: a port that was opened anew is not the one whose input is being taken */
     Demux demux;
     Relay *relay;
@@ -165,19 +166,23 @@ static void on_port_data(const guint8 *data, gsize size, gpointer user)
     App *app = user;
     BytesReader in = bytes_reader(data, size);
     guint64 opened = app->opened;
+    gint64 now = -1; /* asked for when needed: motion needs none, and a clock may be slow in a guest */
     DemuxEvent event;
 
     while (app->port && app->opened == opened) {
         switch (demux_next(&app->demux, &in, &event)) {
         case DEMUX_MORE:
             /* What the session gets goes out when all that is there has been read; see on_port_drained(). */
-            port_pause(app->port, relay_paused(app->relay));
+            if (app->relayed)
+                port_pause(app->port, relay_paused(app->relay));
             return;
         case DEMUX_POINTER:
             on_pointer(app, &event.pointer);
             break;
         case DEMUX_AGENT:
-            relay_host_event(app->relay, &event, now_ms());
+            app->relayed = TRUE;
+            now = now < 0 ? now_ms() : now;
+            relay_host_event(app->relay, &event, now);
             /* The client may have left in the middle of a message. */
             if (event.result == STREAM_MESSAGE && event.stream.header.type == VD_AGENT_CLIENT_DISCONNECTED)
                 demux_reset_client(&app->demux);
@@ -197,8 +202,12 @@ static void on_port_data(const guint8 *data, gsize size, gpointer user)
 
 static void on_port_drained(gpointer user)
 {
-    flush_pointer(user);
-    after_relay(user);
+    App *app = user;
+
+    flush_pointer(app);
+    if (app->relayed)
+        after_relay(app);
+    app->relayed = FALSE;
 }
 
 static gsize on_port_fill(guint8 *buffer, gsize size, gpointer user)

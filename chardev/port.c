@@ -17,6 +17,9 @@
 /* A virtio port gives one chunk of the host's at a time: these many are asked for at once. */
 #define CHUNKS_PER_READ (LIMIT_READ / PORT_FILL_MIN)
 
+/* A read of less is most likely all that is there. */
+#define SMALL_READ 128
+
 /* Unix98 terminals, by the kernel's list of devices (admin-guide/devices.txt). */
 #define PTY_MAJOR_FIRST 136
 #define PTY_MAJOR_LAST 143
@@ -39,6 +42,9 @@ struct Port {
     gboolean virtio; /* a read of 0 bytes means “not connected” */
     gboolean connected, paused;
     gboolean readable, writable; /* not known to be otherwise */
+    gpointer tag;                /* of what the loop watches: the port itself if `direct`, else `epoll` */
+    gboolean direct;
+    GIOCondition watched;
     gboolean filling;            /* the owner may have more to send */
     gboolean again;              /* a turn is due, whatever the kernel says */
     gboolean dispatching, freed;
@@ -149,6 +155,8 @@ static void take_input(Port *port)
             continue;
         }
         any = TRUE;
+        /* A single small message, as a motion is: poll() tells of the next one. */
+        port->readable = !port->direct || (gsize)size >= SMALL_READ;
         set_connected(port, TRUE);
         if (alive(port)) {
             port->events.data(port->in, (gsize)size, port->user);
@@ -210,10 +218,43 @@ static void give_output(Port *port)
     }
 }
 
+/*
+ * A connected port can be asked by the loop's own poll(), which spares two system calls for each thing that happens; the
+ * epoll instance is needed where that would return at once, again and again.
+ */
+static void watch(Port *port)
+{
+    gboolean direct = port->connected && !port->paused;
+    GIOCondition wanted = direct && !port->writable ? G_IO_IN | G_IO_OUT : G_IO_IN;
+
+    if (!port->tag || direct != port->direct) {
+        if (port->tag) {
+            g_source_remove_unix_fd(port->source, port->tag);
+        }
+        port->tag = g_source_add_unix_fd(port->source, direct ? port->fd : port->epoll, wanted);
+    } else if (wanted != port->watched) {
+        g_source_modify_unix_fd(port->source, port->tag, wanted);
+    }
+    port->direct = direct;
+    port->watched = wanted;
+}
+
+static void take_condition(Port *port)
+{
+    GIOCondition ready = g_source_query_unix_fd(port->source, port->tag);
+
+    port->readable = port->readable || (ready & (G_IO_IN | G_IO_HUP | G_IO_ERR)) != 0;
+    port->writable = port->writable || (ready & G_IO_OUT) != 0;
+}
+
 static void turn(Port *port)
 {
     port->again = FALSE;
-    take_events(port);
+    if (port->direct) {
+        take_condition(port);
+    } else {
+        take_events(port);
+    }
     if (alive(port)) {
         take_input(port);
     }
@@ -222,6 +263,7 @@ static void turn(Port *port)
     }
     if (alive(port)) {
         port->again = (port->readable && !port->paused) || (port->filling && port->writable);
+        watch(port);
     }
 }
 
@@ -331,7 +373,7 @@ Port *port_open(const char *path, const PortEvents *events, gpointer user, GErro
     g_source_set_name(port->source, path);
     /* Else GLib takes the descriptor out of its poll and wakes itself, with three system calls, for each dispatch. */
     g_source_set_can_recurse(port->source, TRUE);
-    g_source_add_unix_fd(port->source, port->epoll, G_IO_IN);
+    watch(port);
     g_source_attach(port->source, NULL);
     return g_steal_pointer(&port);
 }

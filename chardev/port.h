@@ -3,9 +3,10 @@
  * port.h - a virtio-serial port on the GLib main loop.
  *
  * A read of 0 bytes from a virtio port means "the host has not connected", not the end, and poll() then reports a
- * hang-up for ever. So the descriptor is watched edge-triggered through an epoll instance of its own: the kernel
- * wakes its queue when the host connects, disconnects, sends or takes data, and nothing spins or polls meanwhile. The
- * path may be a unix socket instead (connected to) or a pty, for use without a virtio device; there end means end.
+ * hang-up for ever. So without a host, and while reading is paused, the descriptor is watched edge-triggered through an
+ * epoll instance of its own: the kernel wakes its queue when the host connects, disconnects, sends or takes data, and
+ * nothing spins or polls meanwhile. The path may be a unix socket instead (connected to) or a pty, for use without a
+ * virtio device; there end means end.
  */
 #ifndef PORT_H
 #define PORT_H
