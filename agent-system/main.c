@@ -28,6 +28,8 @@
 #define PORT_PATH "/dev/virtio-ports/com.redhat.spice.0"
 #define UINPUT_PATH "/dev/uinput"
 #define SYSFS_PATH "/sys"
+/* How often a port is tried that another program has. */
+#define BUSY_S 5
 
 typedef struct App {
     GMainLoop *loop;
@@ -36,6 +38,8 @@ typedef struct App {
     const char *port_path, *sysfs;
 
     Port *port;
+    guint busy_id;
+    gboolean busy_told;
     gboolean host;
     gboolean relayed; /* what came in this turn was not for the pointer alone */
     guint64 opened; /* counts: a port that was opened anew is not the one whose input is being taken */
@@ -260,26 +264,47 @@ static gboolean port_allowed(const App *app)
     return !app->pointer_wanted || (app->uinput && app->layout.display[0].mode_w > 0);
 }
 
+static gboolean on_busy(gpointer user)
+{
+    App *app = user;
+
+    app->busy_id = 0;
+    open_port(app);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_open_failed(App *app, const GError *error)
+{
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND)) {
+        g_message("%s; nothing to do", error->message);
+        quit(app, EXIT_SUCCESS);
+    } else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_BUSY)) {
+        /* As another agent's, which may be ended one day: nobody tells. */
+        if (!app->busy_told)
+            g_warning("%s; trying again every %d s", error->message, BUSY_S);
+        app->busy_told = TRUE;
+        app->busy_id = g_timeout_add_seconds(BUSY_S, on_busy, app);
+    } else {
+        g_warning("%s", error->message);
+        quit(app, EXIT_FAILURE);
+    }
+}
+
 static void open_port(App *app)
 {
     static const PortEvents events = { on_port_data, on_port_drained, on_port_fill, on_port_connected, on_port_gone };
     g_autoptr(GError) error = NULL;
 
-    if (app->port || !port_allowed(app))
+    if (app->port || app->busy_id != 0 || !port_allowed(app))
         return;
     demux_reset(&app->demux);
     app->host = FALSE;
     app->opened++;
     app->port = port_open(app->port_path, &events, app, &error);
-    if (!app->port) {
-        gboolean absent = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
-
-        if (absent)
-            g_message("%s; nothing to do", error->message);
-        else
-            g_warning("%s", error->message);
-        quit(app, absent ? EXIT_SUCCESS : EXIT_FAILURE);
-    }
+    if (app->port)
+        app->busy_told = FALSE;
+    else
+        on_open_failed(app, error);
     changed(app, "PortState");
 }
 
@@ -647,6 +672,7 @@ static void stop(App *app)
     close_port(app);
     g_clear_pointer(&app->link, link_free);
     g_clear_handle_id(&app->timer_id, g_source_remove);
+    g_clear_handle_id(&app->busy_id, g_source_remove);
     g_clear_pointer(&app->seat, seat_free);
     g_clear_pointer(&app->sessions, sessions_free);
     g_clear_object(&app->bus);

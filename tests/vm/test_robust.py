@@ -45,6 +45,22 @@ def test_port_unplugged_and_back(m):
     works(m, b"after unplug")
 
 
+@ours_only
+def test_port_in_use(m):
+    """Another program has the port: said once, and tried again until it is free."""
+    m.guest.run("systemctl stop spice-agent-system")
+    holder = m.guest.start("exec sleep 1000 <>/dev/virtio-ports/com.redhat.spice.0")
+    m.guest.until("fuser /dev/virtio-ports/com.redhat.spice.0 || busybox fuser /dev/virtio-ports/com.redhat.spice.0", 10)
+    m.guest.run("systemctl start spice-agent-system")
+    daemon = m.pid(m.agent.daemon)
+    time.sleep(12)
+    lines = m.guest.run("journalctl -o cat _PID=%d | grep -c 'in use by another program' || true" % daemon).strip()
+    if m.pid(m.agent.daemon) != daemon or lines != "1":
+        raise Failure("daemon %d, now %d, told %s times" % (daemon, m.pid(m.agent.daemon), lines))
+    holder.kill(9)
+    works(m, b"after a busy port")
+
+
 def test_paused_and_resumed(m):
     m.vm.qmp.command("stop")
     for step in range(100):
