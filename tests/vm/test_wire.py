@@ -86,6 +86,24 @@ def test_wire_clicks_all_arrive(m):
 
 
 @machine(**RAW)
+def test_wire_clicks_before_motion(m):
+    """Motion that comes while clicks are still on their way to evdev neither overruns its reader nor goes elsewhere."""
+    w = Wire(m)
+    w.counts("reset")
+    w.host.send(b"".join(wire.mouse(50 + step, 60, 2 * (step % 2 == 0)) for step in range(120)))
+    for step in range(400):
+        w.host.send(wire.mouse(100 + step, 200))
+        time.sleep(0.0005)
+    seen = settle(w.counts)
+    if seen["press"] != {"272": 60} or seen["release"] != {"272": 60} or seen["dropped"]:
+        raise Failure("60 clicks and motion behind them gave %s" % seen)
+    pointer = m.pointer()
+    if pointer.arrives(499, 200, 5) != (499, 200):
+        raise Failure("the pointer is at %s" % (pointer.now(),))
+    w.alive()
+
+
+@machine(**RAW)
 def test_wire_million_mouse_messages(m):
     """10⁶ mouse messages in a burst: memory flat, the last position counts, a click at the end arrives."""
     w = Wire(m)
