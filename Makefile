@@ -189,7 +189,7 @@ help:
 	@echo 'make deb        Debian packages, in $(BUILD)/'
 	@echo 'make install    into $$DESTDIR$$PREFIX'
 	@echo 'make asan       unit, session and corpus tests with sanitizers'
-	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) with libFuzzer'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) with libFuzzer (clang-14, libclang-rt-14-dev)'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

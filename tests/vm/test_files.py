@@ -37,10 +37,11 @@ def received(m, name, digest, directory=DOWNLOADS):
 
 def refused(m, path, timeout=20):
     """Sends a file that must not be accepted; returns the client's message."""
+    mark = m.client.mark()
     answer = m.client.finish(m.client.start("files", path), timeout)
     if answer["ok"]:
         raise Failure("the transfer succeeded")
-    return [event for event in m.client.events if event["event"] == "file" and event["finished"]][-1]["error"]
+    return m.client.wait_event("file", mark, finished=True, name=os.path.basename(path))["error"]
 
 
 def start_and_wait_progress(m, path, fraction=0.05):
