@@ -245,13 +245,25 @@ class Guest:
         return self.run("sha256sum '%s'" % path, timeout=120).split()[0].lstrip("\\")
 
 
-def take_turn():
-    """One VM at a time on this machine: two of them under TCG would only time each other out. Returns what to close."""
-    cache = os.environ.get("SPICE_PV_CACHE", "/var/cache/spice-pv")
-    os.makedirs(cache, exist_ok=True)
-    lock = open(os.path.join(cache, "vm.lock"), "w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
+class Turn:
+    """One process runs VMs on this machine at a time: those of several under TCG would only time each other out."""
+
+    _lock, _users = None, 0
+
+    @classmethod
+    def take(cls):
+        if cls._users == 0:
+            cache = os.environ.get("SPICE_PV_CACHE", "/var/cache/spice-pv")
+            os.makedirs(cache, exist_ok=True)
+            cls._lock = open(os.path.join(cache, "vm.lock"), "w")
+            fcntl.flock(cls._lock, fcntl.LOCK_EX)
+        cls._users += 1
+
+    @classmethod
+    def end(cls):
+        cls._users -= 1
+        if cls._users == 0:
+            cls._lock.close()
 
 
 class VM:
@@ -279,7 +291,8 @@ class VM:
         self.pvmouse = os.path.join(self.dir, "pvmouse.sock")
         self.session = session
         self._qemu = None
-        self._turn = take_turn()
+        Turn.take()
+        self._has_turn = True
         try:
             self._start(image, display, heads, agent, pvmouse, memory, keep, extra)
         except BaseException:
@@ -383,7 +396,9 @@ class VM:
             self._log.close()
         if self.dir:
             shutil.rmtree(self.dir, ignore_errors=True)
-        self._turn.close()
+        if self._has_turn:
+            self._has_turn = False
+            Turn.end()
 
     def __enter__(self):
         return self
