@@ -211,6 +211,8 @@ static void on_port_drained(gpointer user)
     flush_pointer(app);
     if (app->relayed)
         after_relay(app);
+    else if (app->uinput && !uinput_behind(app->uinput))
+        port_stay(app->port); /* nothing but motion */
     app->relayed = FALSE;
 }
 
@@ -721,6 +723,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     app.loop = g_main_loop_new(NULL, FALSE);
+    g_main_context_set_poll_func(NULL, port_poll);
     if (start(&app, config, uinput ? uinput : UINPUT_PATH, bus, &error)) {
         if (!app.ending)
             g_main_loop_run(app.loop);

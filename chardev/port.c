@@ -47,11 +47,15 @@ struct Port {
     GIOCondition watched;
     gboolean filling;            /* the owner may have more to send */
     gboolean again;              /* a turn is due, whatever the kernel says */
+    gboolean stay;               /* the owner allows another turn without the loop */
     gboolean dispatching, freed;
     gsize out_at, out_size;
     guint8 in[LIMIT_READ];
     guint8 out[WRITE_BATCH];
 };
+
+/* The one of port_poll(), which gets no argument. */
+static Port *polled;
 
 typedef struct PortSource {
     GSource source;
@@ -74,6 +78,9 @@ static void set_connected(Port *port, gboolean connected)
 
 static void stop(Port *port)
 {
+    if (polled == port) {
+        polled = NULL;
+    }
     if (port->source) {
         g_source_destroy(port->source);
         g_clear_pointer(&port->source, g_source_unref);
@@ -247,14 +254,10 @@ static void take_condition(Port *port)
     port->writable = port->writable || (ready & G_IO_OUT) != 0;
 }
 
-static void turn(Port *port)
+/* What is known to be possible. */
+static void act(Port *port)
 {
     port->again = FALSE;
-    if (port->direct) {
-        take_condition(port);
-    } else {
-        take_events(port);
-    }
     if (alive(port)) {
         take_input(port);
     }
@@ -274,22 +277,68 @@ static gboolean prepare(GSource *source, int *timeout)
     return ((PortSource *)source)->port->again;
 }
 
+/* False if the owner has freed the port. */
+static gboolean turn(Port *port, void (*look)(Port *port))
+{
+    gboolean freed;
+
+    port->dispatching = TRUE;
+    look(port);
+    act(port);
+    port->dispatching = FALSE;
+    freed = port->freed;
+    if (freed) {
+        g_free(port);
+    }
+    return !freed;
+}
+
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
 {
     Port *port = ((PortSource *)source)->port;
 
     (void)callback;
     (void)user;
-    if (port->dispatching) {
-        return G_SOURCE_CONTINUE;
-    }
-    port->dispatching = TRUE;
-    turn(port);
-    port->dispatching = FALSE;
-    if (port->freed) {
-        g_free(port);
+    if (!port->dispatching) {
+        turn(port, port->direct ? take_condition : take_events);
     }
     return G_SOURCE_CONTINUE;
+}
+
+static void is_readable(Port *port)
+{
+    port->readable = TRUE;
+}
+
+/* Take what a poll has found, if it is this port's input and nothing else. True if the loop need not know of it. */
+static gboolean take_found(Port *port, GPollFD *fds, guint count)
+{
+    guint i = 0;
+
+    while (i < count && fds[i].revents == 0) {
+        i++;
+    }
+    if (i == count || fds[i].fd != port->fd || fds[i].revents != G_IO_IN || !port->direct || port->dispatching) {
+        return FALSE;
+    }
+    fds[i].revents = 0;
+    port->stay = FALSE;
+    return turn(port, is_readable) && port->stay && !port->again && port->direct && port->writable;
+}
+
+gint port_poll(GPollFD *fds, guint count, gint timeout)
+{
+    gint ready;
+
+    do {
+        ready = g_poll(fds, count, timeout);
+    } while (ready == 1 && timeout < 0 && polled && take_found(polled, fds, count));
+    return ready;
+}
+
+void port_stay(Port *port)
+{
+    port->stay = TRUE;
 }
 
 static int connect_socket(const char *path)
@@ -375,6 +424,7 @@ Port *port_open(const char *path, const PortEvents *events, gpointer user, GErro
     g_source_set_can_recurse(port->source, TRUE);
     watch(port);
     g_source_attach(port->source, NULL);
+    polled = port;
     return g_steal_pointer(&port);
 }
 

@@ -59,6 +59,14 @@ void port_free(Port *port);
 /* There is something to send: call `fill` until it answers 0 or the port is full. */
 void port_kick(Port *port);
 
+/*
+ * For g_main_context_set_poll_func(): waits like g_poll(), and has input of the port opened last taken at once, without a
+ * round through the main loop, as long as nothing else is ready or timed and the owner says in `drained` that it may
+ * stay: what it did has changed nothing that the loop waits for, no source and no timer. A round costs more than a motion.
+ */
+gint port_poll(GPollFD *fds, guint count, gint timeout);
+void port_stay(Port *port);
+
 /* Stop (or resume) reading. The kernel's and the host's buffers then fill up. */
 void port_pause(Port *port, gboolean paused);
 

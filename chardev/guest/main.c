@@ -126,6 +126,8 @@ static void drained(gpointer user)
     write_steps(daemon, steps, pointer_flush(&daemon->pointer, steps));
     if (session_output_due(&daemon->session)) {
         port_kick(daemon->port);
+    } else if (!uinput_behind(daemon->uinput)) {
+        port_stay(daemon->port);
     }
 }
 
@@ -197,6 +199,7 @@ static int run(const char *port, const char *uinput, const char *layout)
         g_info("%s: there is no such port, nothing to do", port);
         return EXIT_SUCCESS;
     }
+    g_main_context_set_poll_func(NULL, port_poll);
     pointer_init(&daemon.pointer);
     session_init(&daemon.session, g_random_int());
     if (open_all(&daemon, port, uinput, layout, &error)) {

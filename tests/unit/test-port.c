@@ -32,6 +32,7 @@ typedef struct Owner {
     GError *gone;
     gsize to_send, sent;
     int free_in; /* CALL_* in which the port is freed */
+    gboolean stays;
 } Owner;
 
 static char *directory, *path;
@@ -73,6 +74,9 @@ static void on_drained(gpointer user)
     Owner *owner = user;
 
     owner->drained++;
+    if (owner->stays) {
+        port_stay(owner->port);
+    }
     called(owner, CALL_DRAINED);
 }
 
@@ -373,6 +377,88 @@ static void test_free(void)
     }
 }
 
+enum { SMALL = 8, MANY = 50 };
+
+/* The other end of test_stay(): small messages that come one by one, then a wake-up of the loop. */
+static gpointer trickle(gpointer data)
+{
+    int peer = GPOINTER_TO_INT(data);
+
+    for (int i = 0; i < MANY; i++) {
+        CHECK_EQ(write(peer, "message", SMALL), SMALL);
+        g_usleep(2000);
+    }
+    g_main_context_wakeup(NULL);
+    return NULL;
+}
+
+/* How many rounds of the main loop it takes to read them. */
+static guint rounds(Owner *owner, int peer)
+{
+    GThread *thread = g_thread_new("peer", trickle, GINT_TO_POINTER(peer));
+    guint count = 0;
+
+    g_byte_array_set_size(owner->in, 0);
+    owner->drained = 0;
+    while (owner->in->len < MANY * SMALL) {
+        g_main_context_iteration(NULL, TRUE);
+        count++;
+    }
+    g_thread_join(thread);
+    settle();
+    return count;
+}
+
+/* The owner decides whether the loop has a turn after each input. */
+static void test_stay(void)
+{
+    Owner owner;
+    int peer = open_pair(&owner);
+    guint count;
+
+    check_case("%s", "stay");
+    g_main_context_set_poll_func(NULL, port_poll);
+    settle();
+    owner.stays = TRUE;
+    count = rounds(&owner, peer);
+    CHECK(owner.drained > count);
+    CHECK(count <= 5); /* the message it began with, the last one's wake-up, and the odd coincidence */
+    owner.stays = FALSE;
+    count = rounds(&owner, peer);
+    CHECK(count >= owner.drained);
+
+    check_case("%s", "stay, with something to send");
+    owner.stays = TRUE;
+    owner.to_send = owner.sent + 100;
+    port_kick(owner.port);
+    rounds(&owner, peer);
+    CHECK_EQ(owner.sent, owner.to_send);
+
+    check_case("%s", "stay, with a timer");
+    guint timer = g_timeout_add_seconds(1000, G_SOURCE_FUNC(g_thread_join), NULL);
+    count = rounds(&owner, peer);
+    CHECK(count >= owner.drained);
+    g_source_remove(timer);
+
+    check_case("%s", "stay, freed and ended");
+    owner.free_in = CALL_DATA;
+    CHECK_EQ(write(peer, "abc", 3), 3);
+    g_main_context_iteration(NULL, TRUE); /* only one that may wait stays */
+    CHECK(owner.port == NULL);
+    close_pair(&owner, peer);
+    peer = open_pair(&owner);
+    owner.stays = TRUE;
+    settle();
+    CHECK_EQ(write(peer, "abc", 3), 3);
+    settle();
+    CHECK_EQ(owner.in->len, 3);
+    close(peer);
+    settle();
+    CHECK(g_error_matches(owner.gone, G_IO_ERROR, G_IO_ERROR_CLOSED));
+    close_pair(&owner, -1);
+    g_main_context_set_poll_func(NULL, count_poll);
+}
+
 /* Writing to a socket that was closed ends the port and not the program. */
 static void test_write_to_closed(void)
 {
@@ -500,6 +586,7 @@ int main(void)
     test_output();
     test_end();
     test_free();
+    test_stay();
     test_write_to_closed();
     test_idle();
     test_pty();
