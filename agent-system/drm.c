@@ -184,6 +184,7 @@ Drm *drm_new(DrmOutputs outputs, gpointer user, GError **error)
     }
     if (child == 0) {
         close(fd[0]);
+        signal(SIGTERM, SIG_IGN); /* systemd sends it to both; this one ends with its socket, after the daemon */
         child_main(fd[1]);
     }
     close(fd[1]);

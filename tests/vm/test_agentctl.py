@@ -50,6 +50,7 @@ def test_doctor_names_what_is_missing(m):
 @ours_only
 def test_status_and_displays(m):
     m.client.wait_agent()
+    wait_for(m.session_daemon_connected, 20, "the session daemon is connected")
     state = json.loads(outside(m, "spice-agentctl status --json"))
     system, session = state["system"], state["session"]
     if not (system["PortState"] == "open" and system["PointerState"] == "uinput" and system["SessionConnected"] and

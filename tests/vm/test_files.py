@@ -41,7 +41,11 @@ def refused(m, path, timeout=20):
     answer = m.client.finish(m.client.start("files", path), timeout)
     if answer["ok"]:
         raise Failure("the transfer succeeded")
-    return m.client.wait_event("file", mark, finished=True, name=os.path.basename(path))["error"]
+
+    def told():
+        return [event["error"] for event in m.client.events[mark:]
+                if event["event"] == "file" and event["finished"] and event["name"] == os.path.basename(path)]
+    return wait_for(told, 5, "the client tells how the transfer ended")[0]
 
 
 def start_and_wait_progress(m, path, fraction=0.05):
