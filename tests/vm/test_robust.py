@@ -52,6 +52,7 @@ def test_port_in_use(m):
     holder = m.guest.start("exec sleep 1000 <>/dev/virtio-ports/com.redhat.spice.0")
     m.guest.until("ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q $(readlink -f /dev/virtio-ports/com.redhat.spice.0)", 10)
     m.guest.run("systemctl start spice-agent-system")
+    m.guest.until("journalctl -b -o cat -u spice-agent-system | grep -q 'in use by another program'", 20)
     daemon = m.pid(m.agent.daemon)
     time.sleep(12)
     lines = m.guest.run("journalctl -o cat _PID=%d | grep -c 'in use by another program' || true" % daemon).strip()
