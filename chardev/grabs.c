@@ -6,26 +6,52 @@
 void grabs_client(Grabs *grabs, bool serials)
 {
     memset(grabs->selection, 0, sizeof(grabs->selection));
-    grabs->serials = serials;
+    grabs->serials = grabs->session_serials = serials;
+}
+
+void grabs_session_serials(Grabs *grabs, bool serials)
+{
+    grabs->session_serials = serials;
+}
+
+/* Count the client's grab: false if it was overtaken. */
+static bool count_host_grab(const Grabs *grabs, GrabsSelection *selection, VdagentGrab *grab)
+{
+    int32_t ahead;
+
+    if (!grabs->serials && !grabs->session_serials)
+        return true;
+    if (!grabs->serials)
+        grab->serial = selection->serial;
+    ahead = (int32_t)(grab->serial - selection->serial);
+    if (ahead < -1)
+        return false;
+    /* One behind: it crossed the session's last grab, and wins. Ahead: the client knows of grabs that we do not. */
+    if (ahead >= 0)
+        selection->serial = grab->serial + 1;
+    return true;
 }
 
 bool grabs_host_grab(Grabs *grabs, VdagentGrab *grab)
 {
     GrabsSelection *selection = &grabs->selection[grab->selection];
 
-    if (grabs->serials) {
-        int32_t ahead = (int32_t)(grab->serial - selection->serial);
-
-        if (ahead < -1)
-            return false;
-        /* One behind: it crossed the session's last grab, and wins. Ahead: the client knows of grabs that we do not. */
-        if (ahead >= 0)
-            selection->serial = grab->serial + 1;
-    }
+    if (!count_host_grab(grabs, selection, grab))
+        return false;
     selection->owner = GRABS_HOST;
     selection->host = *grab;
     grab->serial -= selection->base;
     return true;
+}
+
+void grabs_host_denied(Grabs *grabs, const VdagentGrab *grab)
+{
+    GrabsSelection *selection = &grabs->selection[grab->selection];
+    uint32_t before = selection->serial;
+    VdagentGrab counted = *grab;
+
+    count_host_grab(grabs, selection, &counted);
+    selection->base += selection->serial - before;
 }
 
 bool grabs_host_release(Grabs *grabs, uint8_t selection)
@@ -102,13 +128,20 @@ bool grabs_session_grab(Grabs *grabs, VdagentGrab *grab)
 {
     GrabsSelection *selection = &grabs->selection[grab->selection];
 
-    if (grabs->serials) {
-        if (grab->serial + selection->base != selection->serial)
-            return false;
+    if (grabs->session_serials && grab->serial + selection->base != selection->serial)
+        return false;
+    if (grabs->serials || grabs->session_serials)
         grab->serial = selection->serial++;
-    }
     selection->owner = GRABS_SESSION;
     return true;
+}
+
+void grabs_session_denied(Grabs *grabs, const VdagentGrab *grab)
+{
+    GrabsSelection *selection = &grabs->selection[grab->selection];
+
+    if (grabs->session_serials && grab->serial + selection->base == selection->serial)
+        selection->base--;
 }
 
 bool grabs_session_release(Grabs *grabs, uint8_t selection)

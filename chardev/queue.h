@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * queue.h - messages waiting for one socket of a session, taken out cut anywhere (pure).
+ * queue.h - messages waiting for one reader, a socket of a session or one end of the agent channel, taken out cut
+ * anywhere (pure).
  */
 #ifndef QUEUE_H
 #define QUEUE_H
@@ -30,6 +31,18 @@ const uint8_t *queue_peek(const Queue *queue, size_t *ret_size);
 
 /* The first `size` bytes of that have been sent. */
 void queue_take(Queue *queue, size_t size);
+
+/* Bytes still to be taken of the message that is next or under way, be they there yet or not; 0: none is. */
+uint64_t queue_rest(const Queue *queue);
+
+/* Take back the last `size` bytes that were put: false, and nothing is done, if some of them have been taken. */
+bool queue_retract(Queue *queue, uint64_t size);
+
+/*
+ * Drop all but the rest of the message of which some has been taken: false, and nothing is dropped, if that rest is not all
+ * there.
+ */
+bool queue_cut(Queue *queue);
 
 /*
  * Take out each message of which nothing has been taken, for which `drop` says so. The queue must hold whole messages only.

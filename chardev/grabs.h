@@ -2,9 +2,9 @@
 /*
  * grabs.h - who owns each clipboard selection, and who waits for an answer (pure).
  *
- * Stands between the host (the SPICE client's clipboard) and the session daemons that come and go: each side is told
- * when the other's content is gone, and nothing of one session reaches another, neither a grab nor an answer that comes
- * late.
+ * Stands between the host (the SPICE client's clipboard) and the sessions that come and go: in the guest's system daemon these are
+ * the session daemons, in the host daemon the lives of the guest's agent. Each side is told when the other's content is gone,
+ * and nothing of one session reaches another, neither a grab nor an answer that comes late.
  *
  * Serials (VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL): both ends count the grabs of both, so that of two that cross one wins at
  * both ends, the client's. A session counts from 0 when it gets to know the client; on the wire the count runs on. The
@@ -54,14 +54,24 @@ typedef struct GrabsSelection {
 typedef struct Grabs {
     GrabsSelection selection[LIMIT_SELECTIONS];
     bool serials; /* agreed with the client */
+    bool session_serials; /* agreed with the session */
     bool session; /* there is one that may use the clipboard */
 } Grabs;
 
-/* A client came, or went: whatever there was is forgotten. */
+/* A client came, or went: whatever there was is forgotten. Sessions speak of serials as the client does ... */
 void grabs_client(Grabs *grabs, bool serials);
+
+/* ... unless this says otherwise: a grab of a side without serials is never overtaken, and gets one for the other side. */
+void grabs_session_serials(Grabs *grabs, bool serials);
 
 /* The client's grab: false if it was overtaken by others and is to be dropped. The serial becomes the session's. */
 bool grabs_host_grab(Grabs *grabs, VdagentGrab *grab);
+
+/*
+ * The client's grab that the session must not see: it is counted, as the client does, and not in the session's serials. Who
+ * owns the selection stays as it is.
+ */
+void grabs_host_denied(Grabs *grabs, const VdagentGrab *grab);
 
 /* The client's release: false if it owned nothing. */
 bool grabs_host_release(Grabs *grabs, uint8_t selection);
@@ -81,6 +91,9 @@ bool grabs_session_begin_grab(const Grabs *grabs, uint8_t selection, VdagentGrab
 
 /* The session's grab: false if it was overtaken by one of the client. The serial becomes the wire's. */
 bool grabs_session_grab(Grabs *grabs, VdagentGrab *grab);
+
+/* The session's grab that the client must not see; as grabs_host_denied(). */
+void grabs_session_denied(Grabs *grabs, const VdagentGrab *grab);
 
 /* The session's release: false if it owned nothing. */
 bool grabs_session_release(Grabs *grabs, uint8_t selection);

@@ -2,8 +2,8 @@
 /*
  * transfers.h - the file transfers that live now (pure).
  *
- * Only the client begins one. It belongs to the session connection that was there then, and ends with it, with the client, or
- * by a status of either side. What comes for an id that does not live is nobody's.
+ * Only the client begins one. It belongs to the session connection (in the host daemon: to the agent) that was there then, and
+ * ends with it, with the client, or by a status of either side. What comes for an id that does not live is nobody's.
  */
 #ifndef TRANSFERS_H
 #define TRANSFERS_H

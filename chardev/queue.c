@@ -69,6 +69,31 @@ void queue_take(Queue *queue, size_t size)
         queue->head = 0;
 }
 
+uint64_t queue_rest(const Queue *queue)
+{
+    uint32_t type;
+
+    if (queue->partial > 0 || queue->used == 0)
+        return queue->partial;
+    return message_size(queue->data + queue->head, queue->used, &type);
+}
+
+bool queue_retract(Queue *queue, uint64_t size)
+{
+    if (size > queue->used)
+        return false;
+    queue->used -= (size_t)size;
+    return true;
+}
+
+bool queue_cut(Queue *queue)
+{
+    if (queue->partial > queue->used)
+        return false;
+    queue->used = (size_t)queue->partial;
+    return true;
+}
+
 void queue_filter(Queue *queue, bool (*drop)(uint32_t type, const uint8_t body[4], void *user), void *user)
 {
     uint8_t *at = queue->data + queue->head + queue->partial, *to = at;
