@@ -5,7 +5,8 @@
 # a fuzz target with its corpus in tests/fuzz/corpus/NAME/. Each program's main.c is linked against its directory's library,
 # so tests can link what they test.
 #
-# Libraries: protocol (alone) <- chardev <- guest (spice-pvmouse), agent-system, agent-session. Programs never link each other.
+# Libraries: protocol (alone) <- chardev <- guest (spice-pvmouse), host (spicevmc), agent-system, agent-session. Programs never
+# link each other.
 
 PREFIX  ?= /usr
 SYSCONFDIR ?= /etc
@@ -23,6 +24,7 @@ pc = $(shell pkg-config $(1) $(2))
 PC_protocol      := spice-protocol
 PC_chardev       := spice-protocol gio-unix-2.0 libseccomp libcap-ng
 PC_guest         := $(PC_chardev)
+PC_host          := $(PC_chardev) spice-server jansson libcrypto libusbredirparser-0.5
 PC_agent-system  := $(PC_chardev) libdrm
 PC_agent-session := $(PC_chardev) x11 xfixes xrandr
 PC_ctl           := spice-protocol gio-unix-2.0 x11
@@ -30,18 +32,20 @@ PC_ctl           := spice-protocol gio-unix-2.0 x11
 INC_protocol      := -iquote protocol
 INC_chardev       := -iquote protocol -iquote chardev
 INC_guest         := $(INC_chardev) -iquote chardev/guest
+INC_host          := $(INC_chardev) -iquote chardev/host
 INC_agent-system  := $(INC_chardev) -iquote agent-system
 INC_agent-session := $(INC_chardev) -iquote agent-session
 INC_ctl          := -iquote protocol -iquote agent-session/ctl
 
 DIR_guest := chardev/guest
+DIR_host  := chardev/host
 DIR_ctl   := agent-session/ctl
 path = $(or $(DIR_$(1)),$(1))
 
 BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"'
 
-LIBS := protocol chardev guest agent-system agent-session ctl
-PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spice-agent-system $(BUILD)/spice-agent-session $(BUILD)/spice-agentctl
+LIBS := protocol chardev guest host agent-system agent-session ctl
+PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spicevmc $(BUILD)/spice-agent-system $(BUILD)/spice-agent-session $(BUILD)/spice-agentctl
 
 # One short line per command; V=1 shows the commands.
 Q = $(if $(V),,@echo '  $(1) $(2)';)
@@ -67,6 +71,7 @@ $(BUILD)/$(1): $(BUILD)/$(call path,$(2))/main.o $(3:%=$(BUILD)/lib%.a)
 	$$(call Q,LD,$$@)$$(CC) $$(CFLAGS) -pie -Wl,-z,relro,-z,now -Wl,--as-needed $$(LDFLAGS) -o $$@ $$^ $(call pc,--libs,$(PC_$(2))) -lm
 endef
 $(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
+$(eval $(call program,spicevmc,host,host chardev protocol))
 $(eval $(call program,spice-agent-system,agent-system,agent-system chardev protocol))
 $(eval $(call program,spice-agent-session,agent-session,agent-session chardev protocol))
 $(eval $(call program,spice-agentctl,ctl,ctl protocol))
@@ -74,9 +79,9 @@ $(eval $(call program,spice-agentctl,ctl,ctl protocol))
 # Unit tests; one program each. The three groups differ in what they link.
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 SESSION_BINS := $(patsubst tests/session/%.c,$(BUILD)/tests/session/%,$(wildcard tests/session/test-*.c))
-TEST_LIBS := agent-system agent-session guest chardev protocol
-TEST_PC := $(PC_chardev) libdrm x11 xfixes xrandr
-TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote agent-system -iquote agent-session \
+TEST_LIBS := agent-system agent-session guest host chardev protocol
+TEST_PC := $(PC_host) libdrm x11 xfixes xrandr
+TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-session \
 	-DSOURCE_DIR='"$(CURDIR)"' -DBUILD_DIR='"$(abspath $(BUILD))"' $(call pc,--cflags,$(TEST_PC))
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 
@@ -135,6 +140,7 @@ bench: deps
 SYSTEMLIB ?= $(PREFIX)/lib
 SYS_DATA := agent-system/data
 SES_DATA := agent-session/data
+HOST_DATA := chardev/host/data
 # mode, files, directory
 put = $(if $(strip $(2)),install -d '$(DESTDIR)$(3)' && install -m $(1) $(2) '$(DESTDIR)$(3)')
 # files that name programs, directory
@@ -145,14 +151,14 @@ $(foreach f,$(1),@install -d '$(DESTDIR)$(2)'
 endef
 # extension, directory: NAME.extension becomes directory/NAME.conf
 define put-conf
-$(foreach f,$(wildcard $(SYS_DATA)/*.$(1)),install -D -m 644 $(f) '$(DESTDIR)$(2)/$(basename $(notdir $(f))).conf'
+$(foreach f,$(wildcard $(SYS_DATA)/*.$(1) $(HOST_DATA)/*.$(1)),install -D -m 644 $(f) '$(DESTDIR)$(2)/$(basename $(notdir $(f))).conf'
 	)
 endef
 
 install: all
 	$(call put,755,$(BUILD)/spice-agent-system $(BUILD)/spice-pvmouse,$(PREFIX)/sbin)
-	$(call put,755,$(BUILD)/spice-agent-session $(BUILD)/spice-agentctl,$(PREFIX)/bin)
-	$(call put-prefixed,$(wildcard $(SYS_DATA)/*.service $(SYS_DATA)/*.socket),$(SYSTEMLIB)/systemd/system)
+	$(call put,755,$(BUILD)/spice-agent-session $(BUILD)/spice-agentctl $(BUILD)/spicevmc,$(PREFIX)/bin)
+	$(call put-prefixed,$(wildcard $(SYS_DATA)/*.service $(SYS_DATA)/*.socket $(HOST_DATA)/*.service),$(SYSTEMLIB)/systemd/system)
 	$(call put-prefixed,$(filter-out $(SES_DATA)/org.%,$(wildcard $(SES_DATA)/*.service)),$(PREFIX)/lib/systemd/user)
 	$(call put,644,$(wildcard $(SES_DATA)/org.*.service),$(PREFIX)/share/dbus-1/services)
 	$(call put-prefixed,$(wildcard $(SES_DATA)/*.desktop),$(SYSCONFDIR)/xdg/autostart)
@@ -167,6 +173,8 @@ install: all
 	$(call put,644,$(wildcard docs/man/*.5),$(PREFIX)/share/man/man5)
 	$(call put,644,$(wildcard docs/man/*.8),$(PREFIX)/share/man/man8)
 	$(call put,644,README protocol/pvmouse.md,$(PREFIX)/share/doc/spice-pv-guest)
+	install -d '$(DESTDIR)$(SYSCONFDIR)/spice-pv/vm'
+	$(call put,644,$(wildcard $(HOST_DATA)/*.conf),$(PREFIX)/share/doc/spice-pv-host/examples)
 
 # Built in a private copy of the tree, since dpkg-buildpackage writes into it and beside it. The same sources give the
 # same package, bit by bit. What the caller's make was told of BUILD does not hold in the copy, where clean would follow it.

@@ -93,6 +93,25 @@ def ours_only(function):
     return function
 
 
+def added_up(pairs):
+    """JSON object hook: of two devices of one name, counts are added, and the position is that of the one that moved."""
+    result = {}
+    for key, value in pairs:
+        if key in result and isinstance(value, dict):
+            first = result[key]
+            moved = value if value["reports"] else first
+            value = {name: merge_counts(first[name], value[name]) for name in value}
+            value.update(abs_x=moved["abs_x"], abs_y=moved["abs_y"])
+        result[key] = value
+    return result
+
+
+def merge_counts(a, b):
+    if isinstance(a, dict):
+        return {key: a.get(key, 0) + b.get(key, 0) for key in {*a, *b}}
+    return a or b if isinstance(a, bool) else a + b
+
+
 class Pointer:
     """Where the X pointer is, from `probe pointer`."""
 
@@ -134,7 +153,7 @@ class Machine:
         try:
             self.vm.boot()
             self.guest = self.vm.guest
-            if options.get("agent", "spicevmc") == "spicevmc":
+            if options.get("agent", "spicevmc") in ("spicevmc", "host"):
                 self.client = vm.Client(build_client(), self.vm.dir)
                 self.client.connect(self.vm.spice)
         except BaseException:
@@ -176,10 +195,12 @@ class Machine:
     def pointer(self, user="alice", display=None):
         return Pointer(self.probe("pointer", user, display))
 
-    def evdev(self):
-        """Counter of what the agent's input device emits; call it for the numbers, with "reset" to clear them."""
-        probe = self.probe("evdev '%s'" % self.agent.pointer)
-        return lambda command="counts": json.loads(probe.ask(command))[self.agent.pointer]
+    def evdev(self, name=None):
+        """Counter of what the agent's input devices emit; call it for the numbers, with "reset" to clear them. Both daemons
+        of ours have a device of this name: what they emit is added up."""
+        name = name or self.agent.pointer
+        probe = self.probe("evdev '%s' '%s'" % (name, name))
+        return lambda command="counts": json.loads(probe.ask(command), object_pairs_hook=added_up)[name]
 
     def session_daemon_connected(self):
         """Whether alice's session daemon of ours is connected to the system daemon."""
@@ -215,7 +236,7 @@ class Machine:
     def save(self, directory):
         """Keeps everything that may explain a failure."""
         os.makedirs(directory, exist_ok=True)
-        for name in ("console.log", "qemu.log", "client.log"):
+        for name in ("console.log", "qemu.log", "client.log", "spicevmc.log"):
             if os.path.exists(os.path.join(self.vm.dir, name)):
                 shutil.copy(os.path.join(self.vm.dir, name), directory)
         if self.vm.alive():

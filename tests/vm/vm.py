@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import queue
+import shlex
 import shutil
 import signal
 import socket
@@ -266,13 +267,128 @@ class Turn:
             cls._lock.close()
 
 
+def without_spice(args):
+    """The command that runs QEMU with its SPICE modules covered, as if it had been built without; USB redirection and
+    smartcards stay."""
+    modules = "/usr/lib/*/qemu/{*spice*,hw-display-qxl}.so"
+    return ["unshare", "--mount", "bash", "-c", 'for f in %s; do mount --bind /dev/null "$f"; done; exec "$@"' % modules,
+            "bash"] + args
+
+
+def process_cpu(pid):
+    """Nanoseconds of CPU that a process's threads have used."""
+    total = 0
+    for name in glob.glob("/proc/%d/task/*/schedstat" % pid):
+        with contextlib.suppress(OSError):
+            total += int(open(name).read().split()[0])
+    return total
+
+
+class Host:
+    """Our spicevmc, serving the VM in `directory`.
+
+    channels  (type, *options) each; the path is directory/TYPE-N.sock
+    displays  sizes, "1024x768"
+    qmp       give it a monitor of its own
+    policy    lines for the file's [policy]
+    args      further arguments
+    """
+
+    def __init__(self, directory, channels=(("vdagent",), ("pvmouse",)), displays=("1024x768",), qmp=False, policy=(),
+                 args=(), listen=None):
+        self.dir = directory
+        self.paths = {}
+        self.listen = listen or "unix:" + os.path.join(directory, "spice.sock")
+        self._process = None
+        self.config = os.path.join(directory, "vm.conf")
+        with open(self.config, "w") as file:
+            file.write("[policy]\n" + "".join(line + "\n" for line in policy))
+        self.args = ["--name", "vm", "--config", self.config, "--runtime-dir", os.path.join(directory, "run"),
+                     "--listen", self.listen]
+        for number, (kind, *options) in enumerate(channels):
+            self.paths.setdefault(kind, os.path.join(directory, "%s-%d.sock" % (kind, number)))
+            path = os.path.join(directory, "%s-%d.sock" % (kind, number))
+            self.args += ["--channel", ",".join([kind, "path=" + path] + list(options))]
+        for number, size in enumerate(displays):
+            self.args += ["--display", "%d,%s" % (number, size)]
+        if qmp:
+            self.args += ["--qmp", os.path.join(directory, "host-qmp.sock")]
+        self.args += list(args)
+
+    @staticmethod
+    def program():
+        top = os.path.dirname(os.path.dirname(HERE))
+        return os.path.join(top, os.environ.get("BUILD", "build"), "spicevmc")
+
+    def print(self, what):
+        return subprocess.run([self.program()] + self.args + ["--print-" + what], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout
+
+    def qemu_args(self):
+        """What it says QEMU needs, of the options that the VM does not have already."""
+        return shlex.split(self.print("qemu-args"))
+
+    def start(self, wait=True):
+        with open(os.path.join(self.dir, "spicevmc.log"), "ab") as log:
+            self._process = subprocess.Popen([self.program(), "--debug"] + self.args, stdin=subprocess.DEVNULL, stdout=log,
+                                             stderr=log)
+        self.pid = self._process.pid
+        if wait:
+            wait_for(self.status, 10, lambda: "spicevmc does not run:\n" + self.log())
+        return self
+
+    def log(self):
+        with contextlib.suppress(OSError):
+            return open(os.path.join(self.dir, "spicevmc.log"), errors="replace").read()[-4000:]
+        return ""
+
+    def alive(self):
+        return self._process is not None and self._process.poll() is None
+
+    def status(self):
+        """What `spicevmc --status` says, or None."""
+        if not self.alive():
+            raise Failure("spicevmc has ended with %s:\n%s" % (self._process and self._process.returncode, self.log()))
+        run = subprocess.run([self.program(), "--status", "vm", "--runtime-dir", os.path.join(self.dir, "run")],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        return json.loads(run.stdout) if run.returncode == 0 else None
+
+    def channel(self, kind):
+        return [channel for channel in self.status()["channels"] if channel["type"] == kind][0]
+
+    def wait_sink(self, sink, timeout=30):
+        wait_for(lambda: self.status()["sink"] == sink, timeout, lambda: "sink %s: %s" % (sink, self.status()))
+
+    def kill(self, number=signal.SIGKILL):
+        self._process.send_signal(number)
+        self._process.wait(10)
+
+    def stop(self):
+        if self.alive():
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def cpu(self):
+        return process_cpu(self.pid)
+
+    def rss_peak(self):
+        """Kilobytes."""
+        with open("/proc/%d/status" % self.pid) as file:
+            return int([line for line in file if line.startswith("VmHWM")][0].split()[1])
+
+
 class VM:
     """A running guest. Use as a context manager: leaving it ends QEMU and removes its directory.
 
     image    directory printed by tests/vm/image
     display  "qxl", "virtio" or "VGA"; heads = how many outputs
     agent    "spicevmc" (SPICE server on self.spice), "qemu-vdagent" (VNC server on self.vnc), "socket" (the raw port is
-             the unix socket self.agent: the test plays spice-server) or None
+             the unix socket self.agent: the test plays spice-server), "host" (a QEMU that has no SPICE, and our spicevmc
+             serves it on self.spice) or None
+    host     with agent "host": arguments of Host
     session  unit to start at boot, None for none
     pvmouse  adds the dedicated pointer port, its host end is the unix socket self.pvmouse
     extra    further QEMU arguments; "{dir}" stands for the directory of this VM's sockets
@@ -283,17 +399,20 @@ class VM:
               "VGA": "VGA,id=video,vgamem_mb=%d"}
 
     def __init__(self, image, display="virtio", heads=1, agent="spicevmc", session="session-alice@7.service",
-                 pvmouse=False, memory=1024, keep=False, extra=()):
+                 pvmouse=False, memory=1024, keep=False, extra=(), host=None):
         self.dir = tempfile.mkdtemp(prefix="spice-pv-vm.")
         self.spice = os.path.join(self.dir, "spice.sock")
         self.vnc = os.path.join(self.dir, "vnc.sock")
         self.agent = os.path.join(self.dir, "agent.sock")
         self.pvmouse = os.path.join(self.dir, "pvmouse.sock")
         self.session = session
+        self.host = Host(self.dir, **(host or {})) if agent == "host" else None
         self._qemu = None
         Turn.take()
         self._has_turn = True
         try:
+            if self.host:
+                self.host.start()
             self._start(image, display, heads, agent, pvmouse, memory, keep, extra)
         except BaseException:
             self.close()
@@ -327,6 +446,8 @@ class VM:
             args += ["-vnc", "unix:" + self.vnc,
                      "-chardev", "qemu-vdagent,id=vdagent,name=vdagent,clipboard=on,mouse=on", "-device",
                      agent_port]
+        elif agent == "host":
+            args = without_spice(args + ["-display", "none"] + self.host.qemu_args())
         elif agent == "socket":
             args += ["-display", "none", "-chardev", "socket,id=vdagent,server=on,wait=off,path=" + self.agent,
                      "-device", agent_port]
@@ -361,11 +482,7 @@ class VM:
 
     def cpu(self):
         """Nanoseconds of CPU that QEMU's threads have used."""
-        total = 0
-        for name in glob.glob("/proc/%d/task/*/schedstat" % self.pid):
-            with contextlib.suppress(OSError):
-                total += int(open(name).read().split()[0])
-        return total
+        return process_cpu(self.pid)
 
     def screenshot(self, path):
         """Writes what the first display shows as PNG."""
@@ -389,6 +506,8 @@ class VM:
         self.dir = None
 
     def close(self):
+        if self.host:
+            self.host.stop()
         if self._qemu:
             self._qemu.kill()
             self._qemu.wait()

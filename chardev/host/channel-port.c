@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * channel-port.c - a named port: a terminal, or a service such as WebDAV that the client serves.
+ *
+ * The client is told whether the port is open: QEMU is connected and, where QMP tells, the guest has opened it. What the
+ * client sends to a port that is closed is dropped, so that no later reader gets it.
+ */
+#include "channel.h"
+
+#include <spice/protocol.h>
+
+typedef struct PortChannel {
+    Channel base;
+    gboolean open;
+} PortChannel;
+
+static void update(Channel *channel)
+{
+    PortChannel *port = (PortChannel *)channel;
+    gboolean open = endpoint_is_connected(channel->endpoint) && channel->guest != CHANNEL_GUEST_CLOSED;
+
+    if (port->open != open) {
+        port->open = open;
+        spice_server_port_event(&channel->device, open ? SPICE_PORT_EVENT_OPENED : SPICE_PORT_EVENT_CLOSED);
+    }
+    channel_wake(channel);
+}
+
+static void connected(Channel *channel, gboolean is)
+{
+    (void)is;
+    update(channel);
+}
+
+static int port_write(Channel *channel, const uint8_t *data, int size)
+{
+    if (!((PortChannel *)channel)->open) {
+        channel->dropped += (guint64)size;
+        return size;
+    }
+    return channel_pass_write(channel, data, size);
+}
+
+static void state(Channel *channel, gboolean is)
+{
+    if (is) {
+        endpoint_pause(channel->endpoint, FALSE); /* what came while there was no client is still to be read */
+    }
+}
+
+const ChannelClass channel_port = {
+    .subtype = "port",
+    .size = sizeof(PortChannel),
+    .connected = connected,
+    .input = channel_pass_input,
+    .writable = channel_wake,
+    .guest = update,
+    .write = port_write,
+    .read = channel_pass_read,
+    .state = state,
+};

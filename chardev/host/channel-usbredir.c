@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * channel-usbredir.c - one USB device of the client's for QEMU's usb-redir device.
+ *
+ * Both ends greet each other when they meet, so neither may get the rest of an earlier conversation: when the client's
+ * channel ends QEMU is hung up on, and comes again; when QEMU goes, the client's channel is closed and offered anew. While one
+ * is there without the other, its greeting waits in its socket. With a filter in the policy, the stream goes through usbfilter.h.
+ */
+#include "channel.h"
+#include "usbfilter.h"
+
+#include <string.h>
+
+typedef struct UsbredirChannel {
+    Channel base;
+    Usbfilter *filter; /* NULL: everything passes */
+    guint8 input[LIMIT_READ]; /* from QEMU, on the way through the filter */
+    gsize from, to;
+    gboolean client;
+    gboolean broken;
+    guint news_id; /* what must not be done inside libspice-server's calls */
+} UsbredirChannel;
+
+/* End the client's channel and offer another. */
+static void offer_anew(UsbredirChannel *usb)
+{
+    channel_unregister(&usb->base);
+    channel_register(&usb->base, usb->base.class->subtype);
+}
+
+static gboolean news(gpointer user)
+{
+    UsbredirChannel *usb = user;
+
+    usb->news_id = 0;
+    if (usb->broken) {
+        usb->broken = FALSE;
+        offer_anew(usb);
+    }
+    channel_wake(&usb->base); /* a refusal that the client is to be told of */
+    return G_SOURCE_REMOVE;
+}
+
+static void start_over(UsbredirChannel *usb)
+{
+    usb->from = usb->to = 0;
+    if (usb->filter) {
+        usbfilter_reset(usb->filter);
+    }
+}
+
+/* What the filter says but for pieces; false if the conversation has ended. */
+static gboolean note(UsbredirChannel *usb, UsbfilterSide side, UsbfilterResult result, const UsbfilterEvent *event)
+{
+    Channel *channel = &usb->base;
+
+    if (result == USBFILTER_REFUSED) {
+        channel->dropped++;
+        log_peer(&channel->log_client, "USB device %04x:%04x is not allowed here: %s", event->vendor, event->product, event->why);
+    } else if (result == USBFILTER_BROKEN) {
+        log_peer(side == USBFILTER_CLIENT ? &channel->log_client : &channel->log_guest, "%s: %s", channel->options->path,
+                 event->why);
+        endpoint_hang_up(channel->endpoint);
+        start_over(usb);
+        usb->broken = TRUE;
+    }
+    if (usb->news_id == 0) {
+        usb->news_id = g_idle_add(news, usb);
+    }
+    return !usb->broken;
+}
+
+static int server_write(Channel *channel, const uint8_t *data, int size)
+{
+    UsbredirChannel *usb = (UsbredirChannel *)channel;
+    BytesReader in = bytes_reader(data, (size_t)size);
+    UsbfilterEvent event;
+    UsbfilterResult result;
+
+    if (!usb->filter) {
+        return channel_pass_write(channel, data, size);
+    }
+    if (!endpoint_is_connected(channel->endpoint)) {
+        return 0;
+    }
+    while (!usb->broken && (result = usbfilter_next(usb->filter, USBFILTER_CLIENT, &in, &event)) != USBFILTER_MORE) {
+        if (result == USBFILTER_PIECE) {
+            gsize sent = endpoint_write(channel->endpoint, event.data, event.size);
+
+            usbfilter_taken(usb->filter, USBFILTER_CLIENT, &in, sent);
+            if (sent < event.size) {
+                break;
+            }
+        } else if (!note(usb, USBFILTER_CLIENT, result, &event)) {
+            return size;
+        }
+    }
+    return size - (int)in.left;
+}
+
+static int server_read(Channel *channel, uint8_t *ret_data, int size)
+{
+    UsbredirChannel *usb = (UsbredirChannel *)channel;
+    gsize done = 0;
+
+    if (!usb->filter) {
+        return channel_pass_read(channel, ret_data, size);
+    }
+    while (done < (gsize)size) {
+        BytesReader in = bytes_reader(usb->input + usb->from, usb->to - usb->from);
+        UsbfilterEvent event;
+        UsbfilterResult result = usbfilter_next(usb->filter, USBFILTER_QEMU, &in, &event);
+
+        if (result == USBFILTER_PIECE) {
+            gsize take = MIN(event.size, (gsize)size - done);
+
+            memcpy(ret_data + done, event.data, take);
+            usbfilter_taken(usb->filter, USBFILTER_QEMU, &in, take);
+            done += take;
+        } else if (result != USBFILTER_MORE && !note(usb, USBFILTER_QEMU, result, &event)) {
+            return (int)done;
+        }
+        usb->from = usb->to - in.left;
+        if (result == USBFILTER_MORE) {
+            usb->from = 0;
+            usb->to = (gsize)channel_pass_read(channel, usb->input, sizeof(usb->input));
+            if (usb->to == 0) {
+                break;
+            }
+        }
+    }
+    return (int)done;
+}
+
+static void state(Channel *channel, gboolean is)
+{
+    UsbredirChannel *usb = (UsbredirChannel *)channel;
+
+    usb->client = is;
+    if (is) {
+        endpoint_pause(channel->endpoint, FALSE); /* its greeting may be waiting */
+    } else {
+        endpoint_hang_up(channel->endpoint);
+        start_over(usb);
+    }
+}
+
+static void connected(Channel *channel, gboolean is)
+{
+    UsbredirChannel *usb = (UsbredirChannel *)channel;
+
+    start_over(usb);
+    if (is) {
+        channel_wake(channel);
+    } else if (usb->client) {
+        offer_anew(usb);
+    }
+}
+
+static void writable(Channel *channel)
+{
+    if (((UsbredirChannel *)channel)->filter) {
+        server_write(channel, NULL, 0); /* the rest of a packet that the filter holds */
+    }
+    channel_wake(channel);
+}
+
+static void start(Channel *channel)
+{
+    const char *rules = channel->context->options->policy.usbredir_filter;
+
+    if (rules) {
+        ((UsbredirChannel *)channel)->filter = usbfilter_new(rules, NULL); /* checked with the options */
+    }
+}
+
+static void stop(Channel *channel)
+{
+    UsbredirChannel *usb = (UsbredirChannel *)channel;
+
+    g_clear_handle_id(&usb->news_id, g_source_remove);
+    usbfilter_free(usb->filter);
+}
+
+static gsize queued(const Channel *channel)
+{
+    const UsbredirChannel *usb = (const UsbredirChannel *)channel;
+
+    return usb->to - usb->from;
+}
+
+const ChannelClass channel_usbredir = {
+    .subtype = "usbredir",
+    .size = sizeof(UsbredirChannel),
+    .start = start,
+    .stop = stop,
+    .connected = connected,
+    .input = channel_pass_input,
+    .writable = writable,
+    .write = server_write,
+    .read = server_read,
+    .state = state,
+    .queued = queued,
+};

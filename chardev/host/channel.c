@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "channel.h"
+
+#include <gio/gio.h>
+
+static Channel *from_device(SpiceCharDeviceInstance *device)
+{
+    return SPICE_CONTAINEROF(device, Channel, device);
+}
+
+static int on_write(SpiceCharDeviceInstance *device, const uint8_t *data, int size)
+{
+    Channel *channel = from_device(device);
+
+    return channel->class->write(channel, data, size);
+}
+
+static int on_read(SpiceCharDeviceInstance *device, uint8_t *ret_data, int size)
+{
+    Channel *channel = from_device(device);
+
+    return channel->class->read(channel, ret_data, size);
+}
+
+static void on_state(SpiceCharDeviceInstance *device, int connected)
+{
+    Channel *channel = from_device(device);
+
+    if (channel->class->state) {
+        channel->class->state(channel, connected != 0);
+    }
+}
+
+static void on_connected(gboolean connected, gpointer user)
+{
+    Channel *channel = user;
+
+    g_info("%s: QEMU %s", channel->options->path, connected ? "has connected" : "is gone");
+    if (connected && channel->context->qmp) {
+        qmp_refresh(channel->context->qmp);
+    }
+    channel->class->connected(channel, connected);
+}
+
+static void on_input(gpointer user)
+{
+    Channel *channel = user;
+
+    channel->class->input(channel);
+}
+
+static void on_writable(gpointer user)
+{
+    Channel *channel = user;
+
+    channel->class->writable(channel);
+}
+
+Channel *channel_new(const ChannelContext *context, const OptionsChannel *options, GError **error)
+{
+    static const ChannelClass *const classes[OPTIONS_CHANNEL_TYPES] = {
+        [OPTIONS_VDAGENT] = &channel_vdagent,     [OPTIONS_PVMOUSE] = &channel_pvmouse,
+        [OPTIONS_USBREDIR] = &channel_usbredir,   [OPTIONS_SMARTCARD] = &channel_smartcard,
+        [OPTIONS_PORT] = &channel_port,
+    };
+    static const EndpointEvents events = { .connected = on_connected, .input = on_input, .writable = on_writable };
+    g_autoptr(Channel) channel = g_malloc0(classes[options->type]->size);
+
+    channel->class = classes[options->type];
+    channel->context = context;
+    channel->options = options;
+    channel->log_guest.name = "guest";
+    channel->log_client.name = "client";
+    channel->interface = (SpiceCharDeviceInterface){
+        .base = { .type = SPICE_INTERFACE_CHAR_DEVICE,
+                  .description = options->path,
+                  .major_version = SPICE_INTERFACE_CHAR_DEVICE_MAJOR,
+                  .minor_version = SPICE_INTERFACE_CHAR_DEVICE_MINOR },
+        .state = on_state,
+        .write = on_write,
+        .read = on_read,
+        .flags = SPICE_CHAR_DEVICE_NOTIFY_WRITABLE,
+    };
+    channel->endpoint = endpoint_new(context->options, options, &events, channel, error);
+    if (!channel->endpoint) {
+        return NULL;
+    }
+    if (channel->class->subtype && !channel_register(channel, channel->class->subtype)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s: libspice-server refuses a %s channel", options->path,
+                    channel->class->subtype);
+        return NULL;
+    }
+    if (channel->class->start) {
+        channel->class->start(channel);
+    }
+    return g_steal_pointer(&channel);
+}
+
+void channel_free(Channel *channel)
+{
+    if (!channel) {
+        return;
+    }
+    channel_unregister(channel);
+    if (channel->class->stop) {
+        channel->class->stop(channel);
+    }
+    endpoint_free(channel->endpoint);
+    g_free(channel);
+}
+
+void channel_set_guest(Channel *channel, ChannelGuest guest)
+{
+    if (channel->guest != guest) {
+        channel->guest = guest;
+        if (channel->class->guest) {
+            channel->class->guest(channel);
+        }
+    }
+}
+
+gsize channel_queued(const Channel *channel)
+{
+    return channel->class->queued ? channel->class->queued(channel) : 0;
+}
+
+gboolean channel_register(Channel *channel, const char *subtype)
+{
+    channel->device.base.sif = &channel->interface.base;
+    channel->device.subtype = subtype;
+    channel->device.portname = channel->options->name;
+    return spice_server_add_interface(channel->context->server, &channel->device.base) == 0;
+}
+
+void channel_unregister(Channel *channel)
+{
+    if (channel->device.st) {
+        spice_server_remove_interface(&channel->device.base);
+        channel->device.st = NULL;
+    }
+}
+
+void channel_wake(Channel *channel)
+{
+    if (channel->device.st) {
+        spice_server_char_device_wakeup(&channel->device);
+    }
+}
+
+void channel_pass_input(Channel *channel)
+{
+    endpoint_pause(channel->endpoint, TRUE);
+    channel_wake(channel);
+}
+
+int channel_pass_read(Channel *channel, uint8_t *ret_data, int size)
+{
+    gsize got = endpoint_read(channel->endpoint, ret_data, (gsize)size);
+
+    if (got == 0) {
+        endpoint_pause(channel->endpoint, FALSE);
+    }
+    return (int)got;
+}
+
+int channel_pass_write(Channel *channel, const uint8_t *data, int size)
+{
+    return (int)endpoint_write(channel->endpoint, data, (gsize)size);
+}

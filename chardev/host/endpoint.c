@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "endpoint.h"
+
+#include "listener.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define RETRY_S 1
+
+/* The connection to the peer, as a source: its descriptor is looked at for what the owner waits for only. */
+typedef struct Peer {
+    GSource source;
+    gpointer tag;
+    Endpoint *endpoint;
+} Peer;
+
+struct Endpoint {
+    const OptionsChannel *channel;
+    EndpointEvents events;
+    gpointer user;
+    Listener *listener; /* NULL if we connect */
+    guint retry_id;
+    int fd; /* of the peer, or -1 */
+    Peer *peer;
+    gboolean paused, full;
+    gboolean broken; /* the peer is gone; to be told from the main loop */
+};
+
+static void wait_for_peer(Endpoint *endpoint);
+
+static void update(Endpoint *endpoint)
+{
+    if (endpoint->peer) {
+        g_source_modify_unix_fd(&endpoint->peer->source, endpoint->peer->tag,
+                                (endpoint->paused ? 0 : G_IO_IN) | (endpoint->full ? G_IO_OUT : 0));
+    }
+}
+
+static void drop_peer(Endpoint *endpoint)
+{
+    if (endpoint->peer) {
+        g_source_destroy(&endpoint->peer->source);
+        g_source_unref(&endpoint->peer->source);
+        endpoint->peer = NULL;
+    }
+    if (endpoint->fd >= 0) {
+        close(endpoint->fd);
+        endpoint->fd = -1;
+    }
+    endpoint->broken = FALSE;
+}
+
+static void lose_peer(Endpoint *endpoint)
+{
+    drop_peer(endpoint);
+    endpoint->events.connected(FALSE, endpoint->user);
+    wait_for_peer(endpoint);
+}
+
+/* Not at once: who reads or writes is in the middle of something. */
+static void peer_failed(Endpoint *endpoint)
+{
+    endpoint->broken = TRUE;
+    g_source_set_ready_time(&endpoint->peer->source, 0);
+}
+
+static gboolean peer_dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+    Endpoint *endpoint = ((Peer *)source)->endpoint;
+    GIOCondition ready = g_source_query_unix_fd(source, endpoint->peer->tag);
+
+    (void)callback, (void)user;
+    if ((ready & G_IO_OUT) && endpoint->full) {
+        endpoint->full = FALSE;
+        update(endpoint);
+        endpoint->events.writable(endpoint->user);
+    }
+    if (endpoint->peer && (ready & G_IO_IN) && !endpoint->paused && !endpoint->broken) {
+        endpoint->events.input(endpoint->user);
+    }
+    if (endpoint->peer && (endpoint->broken || ((ready & (G_IO_HUP | G_IO_ERR)) && !(ready & G_IO_IN)) ||
+                           ((ready & G_IO_HUP) && endpoint->paused))) {
+        lose_peer(endpoint);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs peer_funcs = { .dispatch = peer_dispatch };
+
+static void take_peer(Endpoint *endpoint, int fd)
+{
+    GSource *source = g_source_new(&peer_funcs, sizeof(Peer));
+
+    endpoint->fd = fd;
+    endpoint->paused = endpoint->full = endpoint->broken = FALSE;
+    endpoint->peer = (Peer *)source;
+    endpoint->peer->endpoint = endpoint;
+    g_source_set_can_recurse(source, TRUE); /* else each dispatch costs a wake-up */
+    g_source_set_static_name(source, endpoint->channel->path);
+    endpoint->peer->tag = g_source_add_unix_fd(source, fd, G_IO_IN);
+    g_source_attach(source, NULL);
+    endpoint->events.connected(TRUE, endpoint->user);
+}
+
+static gboolean retry(gpointer user)
+{
+    Endpoint *endpoint = user;
+
+    endpoint->retry_id = 0;
+    wait_for_peer(endpoint);
+    return G_SOURCE_REMOVE;
+}
+
+static void incoming(int fd, gpointer user)
+{
+    Endpoint *endpoint = user;
+
+    if (endpoint->fd >= 0) {
+        g_warning("%s: a second connection is turned away", endpoint->channel->path);
+        close(fd);
+    } else {
+        take_peer(endpoint, fd);
+    }
+}
+
+static gboolean try_connect(Endpoint *endpoint)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0) {
+        return FALSE;
+    }
+    g_strlcpy(address.sun_path, endpoint->channel->path, sizeof(address.sun_path));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        close(fd);
+        return FALSE;
+    }
+    take_peer(endpoint, fd);
+    return TRUE;
+}
+
+static void wait_for_peer(Endpoint *endpoint)
+{
+    if (!endpoint->listener && !try_connect(endpoint)) {
+        endpoint->retry_id = g_timeout_add_seconds(RETRY_S, retry, endpoint);
+    }
+}
+
+Endpoint *endpoint_new(const Options *options, const OptionsChannel *channel, const EndpointEvents *events, gpointer user,
+                       GError **error)
+{
+    g_autoptr(Endpoint) endpoint = g_new0(Endpoint, 1);
+
+    endpoint->channel = channel;
+    endpoint->events = *events;
+    endpoint->user = user;
+    endpoint->fd = -1;
+    if (channel->path && channel->listen) {
+        endpoint->listener =
+            listener_new(channel->path, options->socket_mode, options->socket_group, incoming, endpoint, error);
+        if (!endpoint->listener) {
+            return NULL;
+        }
+    } else if (channel->path) {
+        endpoint->retry_id = g_idle_add(retry, endpoint);
+    }
+    return g_steal_pointer(&endpoint);
+}
+
+void endpoint_free(Endpoint *endpoint)
+{
+    if (endpoint) {
+        drop_peer(endpoint);
+        g_clear_handle_id(&endpoint->retry_id, g_source_remove);
+        listener_free(endpoint->listener);
+        g_free(endpoint);
+    }
+}
+
+gboolean endpoint_is_connected(const Endpoint *endpoint)
+{
+    return endpoint->fd >= 0 && !endpoint->broken;
+}
+
+gsize endpoint_read(Endpoint *endpoint, guint8 *ret_data, gsize size)
+{
+    if (!endpoint_is_connected(endpoint) || size == 0) {
+        return 0;
+    }
+
+    ssize_t got = recv(endpoint->fd, ret_data, size, MSG_DONTWAIT);
+
+    if (got > 0) {
+        return (gsize)got;
+    }
+    if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        peer_failed(endpoint);
+    }
+    return 0;
+}
+
+gsize endpoint_write(Endpoint *endpoint, const guint8 *data, gsize size)
+{
+    if (!endpoint_is_connected(endpoint) || size == 0) {
+        return 0;
+    }
+
+    ssize_t sent = send(endpoint->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        peer_failed(endpoint);
+        return 0;
+    }
+    if (sent < (ssize_t)size && !endpoint->full) {
+        endpoint->full = TRUE;
+        update(endpoint);
+    }
+    return sent < 0 ? 0 : (gsize)sent;
+}
+
+void endpoint_pause(Endpoint *endpoint, gboolean paused)
+{
+    if (endpoint->peer && endpoint->paused != paused) {
+        endpoint->paused = paused;
+        update(endpoint);
+    }
+}
+
+void endpoint_hang_up(Endpoint *endpoint)
+{
+    if (endpoint->fd >= 0) {
+        drop_peer(endpoint);
+        if (!endpoint->listener) {
+            endpoint->retry_id = g_timeout_add_seconds(RETRY_S, retry, endpoint);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define _GNU_SOURCE /* accept4 */
+#include "listener.h"
+
+#include "access.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define RETRY_S 1
+
+struct Listener {
+    gchar *path;
+    int fd;
+    guint source; /* the watch, or the timer until it is back */
+    ListenerAccept accept;
+    gpointer user;
+};
+
+static gboolean incoming(gint fd, GIOCondition condition, gpointer user);
+
+static gboolean again(gpointer user)
+{
+    Listener *listener = user;
+
+    listener->source = g_unix_fd_add(listener->fd, G_IO_IN, incoming, listener);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean incoming(gint fd, GIOCondition condition, gpointer user)
+{
+    Listener *listener = user;
+    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void)condition;
+    if (peer >= 0) {
+        listener->accept(peer, listener->user);
+    } else if (errno == EMFILE || errno == ENFILE) {
+        /* poll() would report it again at once, for ever. */
+        g_warning("%s: no descriptor left for a connection", listener->path);
+        listener->source = g_timeout_add_seconds(RETRY_S, again, listener);
+        return G_SOURCE_REMOVE;
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+Listener *listener_new(const char *path, mode_t mode, const char *group, ListenerAccept accept, gpointer user, GError **error)
+{
+    int fd = access_listen(path, mode, group, error);
+
+    if (fd < 0) {
+        return NULL;
+    }
+
+    Listener *listener = g_new0(Listener, 1);
+
+    listener->path = g_strdup(path);
+    listener->fd = fd;
+    listener->accept = accept;
+    listener->user = user;
+    again(listener);
+    return listener;
+}
+
+void listener_free(Listener *listener)
+{
+    if (listener) {
+        g_source_remove(listener->source);
+        unlink(listener->path);
+        close(listener->fd);
+        g_free(listener->path);
+        g_free(listener);
+    }
+}

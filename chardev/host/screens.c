@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "screens.h"
+
+#include <spice/qxl_dev.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SIZE_MAX_PIXELS 16384u
+#define BYTES_PER_PIXEL 4u
+
+typedef struct Screen {
+    QXLInstance qxl;
+    guint32 w, h; /* 0x0: no surface */
+    void *pixels;
+} Screen;
+
+struct Screens {
+    ScreensResized resized;
+    gpointer user;
+    guint count;
+    Screen screen[LIMIT_DISPLAYS];
+};
+
+/*
+ * What libspice-server's worker thread asks of a device. It never has a command, and says that it would wake the worker if it
+ * got one: the thread sleeps.
+ */
+static void attached(QXLInstance *qxl)
+{
+    (void)qxl;
+}
+
+static void set_level(QXLInstance *qxl, int level)
+{
+    (void)qxl, (void)level;
+}
+
+static void init_info(QXLInstance *qxl, QXLDevInitInfo *info)
+{
+    (void)qxl;
+    *info = (QXLDevInitInfo){ .num_memslots_groups = 1,
+                              .num_memslots = 1,
+                              .memslot_gen_bits = 1,
+                              .memslot_id_bits = 1,
+                              .n_surfaces = 1 };
+}
+
+static int no_command(QXLInstance *qxl, QXLCommandExt *command)
+{
+    (void)qxl, (void)command;
+    return 0;
+}
+
+static int will_notify(QXLInstance *qxl)
+{
+    (void)qxl;
+    return 1;
+}
+
+static void release_resource(QXLInstance *qxl, QXLReleaseInfoExt info)
+{
+    (void)qxl, (void)info;
+}
+
+static void notify_update(QXLInstance *qxl, uint32_t id)
+{
+    (void)qxl, (void)id;
+}
+
+static int flush_resources(QXLInstance *qxl)
+{
+    (void)qxl;
+    return 0;
+}
+
+static void async_complete(QXLInstance *qxl, uint64_t cookie)
+{
+    (void)qxl, (void)cookie;
+}
+
+static void update_area_complete(QXLInstance *qxl, uint32_t surface, QXLRect *rects, uint32_t count)
+{
+    (void)qxl, (void)surface, (void)rects, (void)count;
+}
+
+/* Not supported: the message is the agent's. */
+static int client_monitors_config(QXLInstance *qxl, VDAgentMonitorsConfig *monitors)
+{
+    (void)qxl, (void)monitors;
+    return 0;
+}
+
+static const QXLInterface interface = {
+    .base = { .type = SPICE_INTERFACE_QXL,
+              .description = "blank display",
+              .major_version = SPICE_INTERFACE_QXL_MAJOR,
+              .minor_version = SPICE_INTERFACE_QXL_MINOR },
+    .attached_worker = attached,
+    .set_compression_level = set_level,
+    .get_init_info = init_info,
+    .get_command = no_command,
+    .req_cmd_notification = will_notify,
+    .release_resource = release_resource,
+    .get_cursor_command = no_command,
+    .req_cursor_notification = will_notify,
+    .notify_update = notify_update,
+    .flush_resources = flush_resources,
+    .async_complete = async_complete,
+    .update_area_complete = update_area_complete,
+    .client_monitors_config = client_monitors_config,
+};
+
+static gsize size_of(const Screen *screen)
+{
+    return (gsize)screen->w * screen->h * BYTES_PER_PIXEL;
+}
+
+static void remove_surface(Screen *screen)
+{
+    if (screen->pixels) {
+        spice_qxl_destroy_primary_surface(&screen->qxl, 0);
+        munmap(screen->pixels, size_of(screen));
+        screen->pixels = NULL;
+        screen->w = screen->h = 0;
+    }
+}
+
+static void create_surface(Screen *screen, guint32 w, guint32 h)
+{
+    void *pixels = mmap(NULL, (gsize)w * h * BYTES_PER_PIXEL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (pixels == MAP_FAILED) {
+        g_warning("no memory for a display of %ux%u", w, h);
+        return;
+    }
+    screen->pixels = pixels;
+    screen->w = w;
+    screen->h = h;
+
+    QXLDevSurfaceCreate create = {
+        .width = w,
+        .height = h,
+        .stride = (int32_t)(w * BYTES_PER_PIXEL),
+        .format = SPICE_SURFACE_FMT_32_xRGB,
+        /* Else it would be cleared, and so come to be memory. */
+        .flags = QXL_SURF_FLAG_KEEP_DATA,
+        .mouse_mode = TRUE, /* client mouse mode is allowed with it */
+        .mem = (uintptr_t)pixels,
+    };
+
+    spice_qxl_create_primary_surface(&screen->qxl, 0, &create);
+}
+
+Screens *screens_new(const Options *options, SpiceServer *server, ScreensResized resized, gpointer user)
+{
+    Screens *screens = g_new0(Screens, 1);
+    QXLDevMemSlot everything = { .virt_end = UINTPTR_MAX };
+
+    screens->resized = resized;
+    screens->user = user;
+    screens->count = options->n_displays;
+    for (guint i = 0; i < screens->count; i++) {
+        Screen *screen = &screens->screen[i];
+
+        screen->qxl.base.sif = &interface.base;
+        screen->qxl.id = (int)i;
+        spice_server_add_interface(server, &screen->qxl.base);
+        spice_qxl_add_memslot(&screen->qxl, &everything);
+        screens_resize(screens, i, options->display[i].w, options->display[i].h);
+    }
+    return screens;
+}
+
+void screens_free(Screens *screens)
+{
+    if (!screens) {
+        return;
+    }
+    for (guint i = 0; i < screens->count; i++) {
+        remove_surface(&screens->screen[i]);
+        spice_server_remove_interface(&screens->screen[i].qxl.base);
+    }
+    g_free(screens);
+}
+
+void screens_resize(Screens *screens, guint display, guint32 w, guint32 h)
+{
+    if (display >= screens->count || w > SIZE_MAX_PIXELS || h > SIZE_MAX_PIXELS || (w == 0) != (h == 0)) {
+        return;
+    }
+
+    Screen *screen = &screens->screen[display];
+
+    if (screen->w == w && screen->h == h) {
+        return;
+    }
+    remove_surface(screen);
+    if (w > 0) {
+        create_surface(screen, w, h);
+    }
+    screens->resized(display, screen->w, screen->h, screens->user);
+}

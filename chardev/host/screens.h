@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * screens.h - a blank picture for each display.
+ *
+ * A SPICE client places its pointer on a picture: without one there is neither client mouse mode nor a window. Here the
+ * real picture is elsewhere, on a monitor or in Looking Glass, so each display has a surface of zeros, of the size that the
+ * guest is known to have. It costs its page tables only: nothing writes to it.
+ */
+#ifndef SCREENS_H
+#define SCREENS_H
+
+#include "options.h"
+
+#include <spice.h>
+
+typedef struct Screens Screens;
+
+/* Called for each display at start and when its size has changed; 0x0: it has no picture. */
+typedef void (*ScreensResized)(guint display, guint32 w, guint32 h, gpointer user);
+
+/* Add a QXL device of libspice-server for each display of `options`. */
+Screens *screens_new(const Options *options, SpiceServer *server, ScreensResized resized, gpointer user);
+/* Before the server is destroyed. NULL is fine. */
+void screens_free(Screens *screens);
+
+/* Give a display another size, or none with 0x0. Displays that were not configured are ignored, as are sizes beyond 16384. */
+void screens_resize(Screens *screens, guint display, guint32 w, guint32 h);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Screens, screens_free)
+
+#endif

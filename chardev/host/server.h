@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * server.h - libspice-server as the options say: where it listens, who may connect, who is connected.
+ *
+ * At a unix socket we listen ourselves and hand over the connections, since libspice-server removes whatever stands at the path
+ * it is given. On TCP it listens itself.
+ */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include "options.h"
+
+#include <jansson.h>
+#include <spice.h>
+
+typedef struct Server Server;
+
+typedef struct ServerEvents {
+    /* A client's input channel, or its main channel, has ended: nothing more is known of its buttons. */
+    void (*input_gone)(gpointer user);
+} ServerEvents;
+
+/*
+ * Start it. `ticket` may be NULL; it is copied by libspice-server. Errors are those of options.h where the configuration is to blame
+ * or the address is taken.
+ */
+Server *server_new(const Options *options, const char *ticket, const ServerEvents *events, gpointer user, GError **error);
+/* Ends all connections. NULL is fine. */
+void server_free(Server *server);
+
+SpiceServer *server_spice(const Server *server);
+
+/* Where a client connects to, as remote-viewer takes it. */
+const char *server_uri(const Server *server);
+
+/* One JSON object for each client: address, tls, channels. A new reference. */
+json_t *server_clients(const Server *server);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Server, server_free)
+
+#endif
