@@ -32,7 +32,7 @@ static const char *const calls_pointer[] = {
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill", "exit", "exit_group",
 };
 
-/* In addition: files, unix sockets with descriptors (socket has a rule of its own), threads (so has clone). */
+/* In addition: files, unix sockets with descriptors, threads (socket, connect and clone are allowed below). */
 static const char *const calls_system[] = {
     /* files */
     "open", "openat", "openat2", "stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2",
@@ -42,7 +42,7 @@ static const char *const calls_system[] = {
     /* descriptors */
     "dup", "dup2", "dup3", "pipe2", "close_range", "eventfd2", "epoll_create1", "epoll_ctl", "timerfd_create",
     "timerfd_settime", "timerfd_gettime", "signalfd4", "select", "pselect6",
-    "writev", "shutdown", "socketpair", "bind", "listen", "accept", "connect", "getsockname", "getpeername",
+    "writev", "shutdown", "socketpair", "bind", "listen", "accept", "getsockname", "getpeername",
     "setsockopt", "recvmsg", "recvmmsg", "sendmsg", "sendmmsg",
     /* time and threads */
     "clock_getres", "set_tid_address", "sched_getaffinity", "sched_getparam", "sched_getscheduler",
@@ -128,17 +128,21 @@ static int allow_memory(scmp_filter_ctx filter, SandboxProfile profile)
     return 0;
 }
 
+static int allow_unix_sockets(scmp_filter_ctx filter)
+{
+    int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+
+    return result < 0 ? result : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+}
+
 /* A thread but no process; clone3 hides its flags in memory and answers ENOSYS, so that the C library uses clone. */
-static int allow_threads_and_sockets(scmp_filter_ctx filter)
+static int allow_threads(scmp_filter_ctx filter)
 {
     int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                                   SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 
     if (result == 0) {
         result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    }
-    if (result == 0) {
-        result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
     }
     return result;
 }
@@ -164,7 +168,10 @@ static gboolean load_filter(SandboxProfile profile, GError **error)
         result = allow(filter, calls_system, G_N_ELEMENTS(calls_system));
     }
     if (result == 0 && profile == SANDBOX_SYSTEM) {
-        result = allow_threads_and_sockets(filter);
+        result = allow_threads(filter);
+    }
+    if (result == 0 && profile != SANDBOX_POINTER) {
+        result = allow_unix_sockets(filter);
     }
     if (result == 0) {
         result = seccomp_load(filter);

@@ -12,6 +12,8 @@
 typedef enum SandboxProfile {
     /* read, write and wait on what is open; accept on an open unix socket. For spice-pvmouse. */
     SANDBOX_POINTER,
+    /* the same and new unix sockets, to connect. For the child of spicevmc that has QEMU's monitor. */
+    SANDBOX_MONITOR,
     /* the same and a D-Bus connection, opening and reading files, new unix sockets, threads. For spice-agent-system. */
     SANDBOX_SYSTEM
 } SandboxProfile;
@@ -20,12 +22,12 @@ typedef enum SandboxProfile {
  * Enter for good: all capabilities dropped (and user `user` with its groups taken when started as root and `user` is
  * not NULL), no new privileges, not dumpable, and a system call filter on all threads. What is not in the profile's
  * list answers EPERM, so that a library's unexpected call ends in an error and not in a dead pointer; a foreign
- * system call convention kills. In both profiles
+ * system call convention kills. In all profiles
  *
  * - every ioctl is refused, so that an open uinput descriptor can do no more than move and click;
  * - nothing can be executed, no process made, none traced or inspected;
- * - SANDBOX_POINTER opens nothing at all and gets no executable memory;
- * - SANDBOX_SYSTEM makes unix sockets only.
+ * - SANDBOX_POINTER opens nothing at all, SANDBOX_MONITOR no file, and neither gets executable memory;
+ * - only unix sockets are made, if any.
  *
  * Capabilities belong to a thread: call it before the first other thread when the process has any. Open what needs an
  * ioctl (terminals, DRM, netlink) before. Errors name the stage.

@@ -2,21 +2,15 @@
 /*
  * monitor.h - the conversation with QEMU's monitor: verbs and QEMU's bytes in, bytes for QEMU and the state out (pure).
  *
- * One command is under way at a time, as QEMU works on one at a time; so what it has carried out is known, and what it has
- * not stays here, where the latest position wins: motion between two edges is one position. Edges (buttons, wheels, keys)
- * wait in order, each at its own position, at most MONITOR_QUEUE steps of them. Policy for "full": everything that waits is
- * counted as lost and forgotten, and QEMU is told how things stand: buttons and keys that are not down are released, the
- * pointer goes where it is now. The same is done at each connection and when a machine that was paused goes on.
- *
- * A button goes up on the tablet where it went down, wherever the pointer has gone since.
+ * One command is under way at a time, as QEMU works on one at a time. Input that waits meanwhile is qmpinput.h's;
+ * questions about the channels take turns with it. There is no timeout: a QEMU that does not answer will go on with
+ * what it was asked.
  */
 #ifndef MONITOR_H
 #define MONITOR_H
 
 #include "qmp.h"
 #include "verbs.h"
-
-#define MONITOR_QUEUE LIMIT_POINTER_EDGES
 
 /*
  * One line of QEMU's. The longest that is needed is the answer to query-chardev, less than 200 bytes for each character
@@ -30,7 +24,10 @@
 
 typedef struct Monitor Monitor;
 
-/* The lists and what they point to are borrowed. At most LIMIT_DISPLAYS and VERB_CHANNELS_MAX; device names are UTF-8. */
+/*
+ * The lists and what they point to are borrowed. At most LIMIT_DISPLAYS and VERB_CHANNELS_MAX; device names are
+ * UTF-8.
+ */
 Monitor *monitor_new(const QmpDisplay *displays, guint n_displays, const char *const *paths, guint n_paths);
 /* NULL is fine. */
 void monitor_free(Monitor *monitor);
@@ -51,7 +48,10 @@ void monitor_release(Monitor *monitor);
 /* Nothing waits and no command is under way. */
 bool monitor_idle(const Monitor *monitor);
 
-/* Bytes for QEMU, none when `*ret_size` is 0; valid until the next call of any other function. Tell how many were written. */
+/*
+ * Bytes for QEMU, none when `*ret_size` is 0; valid until the next call of any other function. Tell how many were
+ * written.
+ */
 const char *monitor_output(const Monitor *monitor, size_t *ret_size);
 void monitor_written(Monitor *monitor, size_t size);
 

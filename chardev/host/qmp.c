@@ -17,6 +17,9 @@
 /* States taken in one turn of the main loop. */
 #define STATES_PER_TURN 16
 
+/* Asked for: a burst during which the child does not run. 2700 verbs, or 500 with the default bound of the kernel. */
+#define SEND_BUFFER (1 << 20)
+
 /* The child ends in QMPCHILD_END_MS; then it is killed. */
 #define END_TIMEOUT_MS (QMPCHILD_END_MS + 500)
 
@@ -91,6 +94,7 @@ Qmp *qmp_new(const char *monitor, const QmpDisplay *displays, guint n_displays, 
              GError **error)
 {
     g_autoptr(Qmp) qmp = NULL;
+    const int size = SEND_BUFFER;
     int ends[2];
 
     if (!check_arguments(monitor, displays, n_displays, n_paths, error)) {
@@ -100,6 +104,7 @@ Qmp *qmp_new(const char *monitor, const QmpDisplay *displays, guint n_displays, 
         io_failed("socketpair", error);
         return NULL;
     }
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* less is less, but no failure */
     qmp = g_new0(Qmp, 1);
     qmp->fd = ends[0];
     qmp->n_displays = n_displays;
@@ -264,6 +269,11 @@ void qmp_free(Qmp *qmp)
 gboolean qmp_is_connected(const Qmp *qmp)
 {
     return qmp->state.connected;
+}
+
+gboolean qmp_has_tablet(const Qmp *qmp)
+{
+    return qmp->state.tablet;
 }
 
 static gboolean send_verb(Qmp *qmp, const Verb *verb)

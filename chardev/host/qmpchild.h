@@ -14,9 +14,9 @@
 #define QMPCHILD_END_MS 1000
 
 /*
- * What the child does after fork(), with `parent`, its end of a packet socket. Ignores the signals that end a session, since
- * the end of spicevmc is what counts; closes all but this and the standard descriptors, locks itself down and says so: an
- * empty state, or else the text of an error. From then on it ends when `parent` does.
+ * What the child does after fork(), with `parent`, its end of a packet socket. Ignores the signals that end a
+ * session, since the end of spicevmc is what counts; closes all but this and the standard descriptors, locks itself
+ * down and says so: an empty state, or else the text of an error. From then on it ends when `parent` does.
  */
 _Noreturn void qmpchild_run(int parent, const char *path, const QmpDisplay *displays, guint n_displays,
                             const char *const *paths, guint n_paths);

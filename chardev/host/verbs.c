@@ -81,11 +81,17 @@ bool verb_decode(const uint8_t *data, size_t size, unsigned n_displays, Verb *re
     return true;
 }
 
+/* The first word of a state. */
+enum {
+    STATE_CONNECTED = 1 << 0,
+    STATE_TABLET = 1 << 1
+};
+
 void verb_encode_state(const VerbState *state, uint8_t ret_data[VERB_STATE_SIZE])
 {
     BytesWriter out = bytes_writer(ret_data, VERB_STATE_SIZE);
 
-    bytes_put_u32(&out, state->connected);
+    bytes_put_u32(&out, (state->connected ? STATE_CONNECTED : 0) | (state->tablet ? STATE_TABLET : 0));
     bytes_put_u32(&out, state->connections);
     bytes_put_u32(&out, state->resets);
     bytes_put_u32(&out, state->open);
@@ -96,16 +102,17 @@ void verb_encode_state(const VerbState *state, uint8_t ret_data[VERB_STATE_SIZE]
 bool verb_decode_state(const uint8_t *data, size_t size, unsigned n_channels, VerbState *state)
 {
     BytesReader in = bytes_reader(data, size);
-    uint32_t connected;
+    uint32_t flags;
     VerbState next;
 
-    if (size != VERB_STATE_SIZE || !bytes_get_u32(&in, &connected) || !bytes_get_u32(&in, &next.connections) ||
+    if (size != VERB_STATE_SIZE || !bytes_get_u32(&in, &flags) || !bytes_get_u32(&in, &next.connections) ||
         !bytes_get_u32(&in, &next.resets) || !bytes_get_u32(&in, &next.open) || !bytes_get_u64(&in, &next.lost) ||
         !bytes_get_u64(&in, &next.refused)) {
         return false;
     }
-    next.connected = connected != 0;
-    if (connected > 1 || next.connections < state->connections || next.resets < state->resets ||
+    next.connected = flags & STATE_CONNECTED;
+    next.tablet = flags & STATE_TABLET;
+    if ((flags & ~(uint32_t)(STATE_CONNECTED | STATE_TABLET)) != 0 || (next.tablet && !next.connected) || next.connections < state->connections || next.resets < state->resets ||
         next.lost < state->lost || next.refused < state->refused) {
         return false;
     }

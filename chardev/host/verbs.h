@@ -2,9 +2,9 @@
 /*
  * verbs.h - what spicevmc and the child that has QEMU's monitor say to each other (pure).
  *
- * Frames of fixed size, one in each packet of their socket pair, little-endian. Spicevmc asks for one of a few fixed things;
- * the child tells how everything stands, whole, so that what it could not send yet is overwritten by what is true now and
- * nothing has to be queued. Neither end believes the other: what does not decode ends the child.
+ * Frames of fixed size, one in each packet of their socket pair, little-endian. Spicevmc asks for one of a few fixed
+ * things; the child tells how everything stands, whole, so that what it could not send yet is overwritten by what is
+ * true now and nothing has to be queued. Neither end believes the other: what does not decode ends the child.
  */
 #ifndef VERBS_H
 #define VERBS_H
@@ -48,6 +48,7 @@ bool verb_decode(const uint8_t *data, size_t size, unsigned n_displays, Verb *re
 /* From the child. The counters only grow. */
 typedef struct VerbState {
     bool connected;       /* the monitor answers; */
+    bool tablet;          /* the machine has an absolute pointer device */
     uint32_t connections; /* counts how often it began to */
     uint32_t resets;      /* of the machine, and its ends */
     uint32_t open;        /* bit i: the guest has channel i's port open */
@@ -60,8 +61,8 @@ typedef struct VerbState {
 void verb_encode_state(const VerbState *state, uint8_t ret_data[VERB_STATE_SIZE]);
 
 /*
- * False, and `state` untouched, when `data` is no state of a child that serves `n_channels`, or none that could come after
- * `state`.
+ * False, and `state` untouched, when `data` is no state of a child that serves `n_channels`, or none that could come
+ * after `state`.
  */
 bool verb_decode_state(const uint8_t *data, size_t size, unsigned n_channels, VerbState *state);
 

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,10 +200,24 @@ static void check_system(const char *address)
     CHECK(got != NULL && g_unix_fd_list_get_length(got) == 1);
 }
 
-static void check_pointer(void)
+/* What spicevmc's child needs to find QEMU's monitor. */
+static void check_connects(const char *path)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    CHECK(fd >= 0);
+    g_strlcpy(name.sun_path, path, sizeof(name.sun_path));
+    CHECK_EQ(connect(fd, (struct sockaddr *)&name, sizeof(name)), 0);
+    CHECK_EQ(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+    CHECK_EPERM(bind(fd, (struct sockaddr *)&name, sizeof(name)));
+    CHECK_EPERM(listen(fd, 1));
+    close(fd);
+}
+
+static void check_opens_nothing(void)
 {
     CHECK_EPERM(open("/dev/null", O_RDONLY));
-    CHECK_EPERM(socket(AF_UNIX, SOCK_STREAM, 0));
     CHECK(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
 
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -211,17 +226,17 @@ static void check_pointer(void)
     CHECK_EPERM(mprotect(page, 4096, PROT_READ | PROT_EXEC));
 }
 
-/* Inside; `address` is that of the D-Bus server, or NULL for the pointer profile. */
-static int run_inside(const char *address)
+/* Inside; `address` is that of the D-Bus server, or the path of a socket for the monitor profile. */
+static int run_inside(SandboxProfile profile, const char *address)
 {
-    SandboxProfile profile = address ? SANDBOX_SYSTEM : SANDBOX_POINTER;
+    static const char *const names[] = { "pointer", "monitor", "system" };
     gboolean was_root = geteuid() == 0;
     int ends[2], status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     g_autoptr(GError) error = NULL;
 
     g_assert_no_errno(status);
     g_assert_no_errno(pipe(ends));
-    check_case("%s", address ? "system" : "pointer");
+    check_case("%s", names[profile]);
     check_outside(ends[0]);
 
     Loop loop = { .loop = g_main_loop_new(NULL, FALSE), .reader = ends[0], .writer = ends[1] };
@@ -251,10 +266,18 @@ static int run_inside(const char *address)
     check_loop(&loop);
     CHECK_EQ(write(shared.go[1], "g", 1), 1);
     g_thread_join(thread);
-    if (address) {
+    switch (profile) {
+    case SANDBOX_POINTER:
+        CHECK_EPERM(socket(AF_UNIX, SOCK_STREAM, 0));
+        check_opens_nothing();
+        break;
+    case SANDBOX_MONITOR:
+        check_connects(address);
+        check_opens_nothing();
+        break;
+    case SANDBOX_SYSTEM:
         check_system(address);
-    } else {
-        check_pointer();
+        break;
     }
     /* Let the parent look at us from outside. */
     CHECK_EQ(write(STDOUT_FILENO, "r", 1), 1);
@@ -313,12 +336,13 @@ static void child_ready(GObject *output, GAsyncResult *result, gpointer user)
     }
 }
 
-static gboolean run_child(const char *program, const char *address)
+static gboolean run_child(const char *program, SandboxProfile profile, const char *address)
 {
+    const char digit[] = { (char)('0' + profile), '\0' };
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     Child child = { .loop = loop };
     const GSubprocessFlags flags = G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE;
-    g_autoptr(GSubprocess) process = g_subprocess_new(flags, NULL, program, "--inside", address, NULL);
+    g_autoptr(GSubprocess) process = g_subprocess_new(flags, NULL, program, "--inside", digit, address, NULL);
     GInputStream *output = g_subprocess_get_stdout_pipe(process);
 
     g_assert_nonnull(process);
@@ -331,7 +355,8 @@ static gboolean run_child(const char *program, const char *address)
 int main(int argc, char **argv)
 {
     if (argc > 1) {
-        _exit(run_inside(argv[2])); /* a leak check at exit would need what the sandbox forbids */
+        /* A leak check at exit would need what the sandbox forbids. */
+        _exit(run_inside((SandboxProfile)(argv[2][0] - '0'), argv[3]));
     }
 
     g_autoptr(GError) error = NULL;
@@ -347,8 +372,19 @@ int main(int argc, char **argv)
     g_signal_connect(observer, "authorize-authenticated-peer", G_CALLBACK(allow_anyone), NULL);
     g_signal_connect(server, "new-connection", G_CALLBACK(accept_bus), node->interfaces[0]);
     g_dbus_server_start(server);
-    CHECK(run_child(argv[0], NULL));
-    CHECK(run_child(argv[0], g_dbus_server_get_client_address(server)));
+
+    g_autofree char *socket_path = g_strdup_printf("/tmp/spice-pv-sandbox-%d", getpid());
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(name.sun_path, socket_path, sizeof(name.sun_path));
+    g_assert_no_errno(bind(listener, (struct sockaddr *)&name, sizeof(name)));
+    g_assert_no_errno(chmod(socket_path, 0777)); /* the child may be another user */
+    g_assert_no_errno(listen(listener, 1));
+    CHECK(run_child(argv[0], SANDBOX_POINTER, NULL));
+    CHECK(run_child(argv[0], SANDBOX_MONITOR, socket_path));
+    CHECK(run_child(argv[0], SANDBOX_SYSTEM, g_dbus_server_get_client_address(server)));
+    unlink(socket_path);
     g_dbus_server_stop(server);
     return check_done();
 }
