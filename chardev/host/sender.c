@@ -47,15 +47,13 @@ static void forget(Sender *sender)
     sender->moving = false;
 }
 
-/* Wait for HELLO, and invite from `at` on, but not within a second of an earlier invitation. */
+/* Wait for HELLO, and invite from `at` on, which is at least a second after whatever was sent or read before. */
 static void wait_for_hello(Sender *sender, int64_t at)
 {
     forget(sender);
     sender->state = SENDER_WAITING;
     sender->invitations = SENDER_INVITATIONS;
-    if (sender->invite_at < at) {
-        sender->invite_at = at;
-    }
+    sender->invite_at = at;
 }
 
 void sender_connected(Sender *sender, int64_t now)

@@ -2,13 +2,14 @@
 /*
  * sender.h - the host's side of pvmouse.md: HELLO, credit, and what waits for it (pure).
  *
- * Input goes in as state, frames for the guest come out as its credit allows: between two edges only the latest position
- * counts, edges and turns are kept in order, each at its own position. Time comes in as an argument, in microseconds of a
- * clock that never goes back.
+ * Input goes in as state, frames for the guest come out as its credit allows: between two edges only the latest
+ * position counts, edges and turns are kept in order, each at its own position. Time comes in as an argument, in
+ * microseconds of a clock that never goes back.
  *
- * What waits is bounded: SENDER_QUEUE edges and turns, and one motion behind them. When one more edge or turn comes, all that
- * wait are replaced by RELEASE and a full state with the sum of their turns (and of their relative motion), and are counted in
- * `removed`. Whoever can pause the source of input while sender_full() never sees that. Sums end at ±SENDER_SUM_MAX.
+ * What waits is bounded: SENDER_QUEUE edges and turns, and one motion behind them. When one more edge or turn comes,
+ * all that wait are replaced by RELEASE and a full state with the sum of their turns (and of their relative motion),
+ * and are counted in `removed`. Whoever can pause the source of input while sender_full() never sees that. Sums end at
+ * ±SENDER_SUM_MAX.
  */
 #ifndef SENDER_H
 #define SENDER_H
@@ -31,8 +32,8 @@
 #define SENDER_INVITE_US 1000000
 
 /*
- * Invitations without an answer, until there is input again. If our predecessor left a part of a frame in the port, an open
- * guest takes the first for the rest of it and needs four more that do not decode to start over.
+ * Invitations without an answer, until there is input again. If our predecessor left a part of a frame in the port,
+ * an open guest takes the first for the rest of it and needs four more that do not decode to start over.
  */
 #define SENDER_INVITATIONS 5u
 
@@ -40,10 +41,10 @@
 #define SENDER_HELLOS_MAX 100u
 
 typedef enum SenderResult {
-    SENDER_MORE,   /* the input is used up, or sender_blocked() */
-    SENDER_OPEN,   /* a guest said HELLO: its answer is there, what waited is forgotten, full state follows */
-    SENDER_LOST,   /* the guest is out of step: waiting for its next HELLO */
-    SENDER_FLOOD   /* as SENDER_OPEN, and more HELLOs in a second than anybody needs: the owner may disconnect. Told once */
+    SENDER_MORE, /* the input is used up, or sender_blocked() */
+    SENDER_OPEN, /* a guest said HELLO: its answer is there, what waited is forgotten, full state follows */
+    SENDER_LOST, /* the guest is out of step: waiting for its next HELLO */
+    SENDER_FLOOD /* SENDER_OPEN, once more than anybody needs in a second: told once, the owner may disconnect */
 } SenderResult;
 
 /* What waits as one. */
@@ -86,16 +87,16 @@ typedef struct Sender {
 void sender_init(Sender *sender, uint32_t features);
 
 /*
- * The other end of the socket came (a guest may or may not have the port open) or went. So it is when the guest is known to
- * have opened or closed the port. How things stand is kept.
+ * The other end of the socket came (a guest may or may not have the port open) or went. When the guest is known to
+ * have closed the port: one after the other. How things stand is kept.
  */
 void sender_connected(Sender *sender, int64_t now);
 void sender_disconnected(Sender *sender);
 
 /*
- * Bytes from the guest. Call until SENDER_MORE; after it, sender_output() may have something. While sender_blocked() no byte
- * is taken, so that a guest that asks and never reads cannot pile up answers: what is left in `in` is fed again when
- * sender_output() has been asked, and nothing is read from the guest meanwhile.
+ * Bytes from the guest. Call until SENDER_MORE; after it, sender_output() may have something. While sender_blocked() no
+ * byte is taken, so that a guest that asks and never reads cannot pile up answers: the owner keeps what is left in
+ * `in`, feeds it again when sender_output() has written the answer, and reads nothing from the guest meanwhile.
  */
 SenderResult sender_next(Sender *sender, BytesReader *in, int64_t now);
 
@@ -106,9 +107,10 @@ bool sender_blocked(const Sender *sender);
 bool sender_is_open(const Sender *sender);
 
 /*
- * The pointer: a STATE or MOTION as the user made it, with all buttons that are down and what the wheels turned; its sequence
- * is not read. When nobody is there only position and buttons are kept. What this guest cannot take (position, motion, parts
- * of a detent) is left out. Ask sender_output() after each: what is not taken at once is coalesced as without credit.
+ * The pointer: a STATE or MOTION as the user made it, with all buttons that are down and what the wheels turned; its
+ * sequence is not read. When nobody is there only position and buttons are kept. What this guest cannot take (position,
+ * motion, parts of a detent) is left out. Ask sender_output() after each: what is not taken at once is coalesced as
+ * without credit.
  */
 void sender_input(Sender *sender, const PvmouseFrame *frame);
 
@@ -125,8 +127,8 @@ bool sender_full(const Sender *sender);
 size_t sender_output(Sender *sender, int64_t now, uint8_t *ret_data, size_t size);
 
 /*
- * When sender_output() must be asked though nothing happened, which may be past; -1 for never. Ask anew after each call of the
- * others. A host without input is woken a few times after a change and then no more.
+ * When sender_output() must be asked though nothing happened, which may be past; -1 for never. Ask anew after each call
+ * of the others. A host without input is woken a few times after a change and then no more.
  */
 int64_t sender_deadline(const Sender *sender);
 

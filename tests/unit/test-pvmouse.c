@@ -317,7 +317,7 @@ static void test_document(void)
         }
     }
     check_case("what pvmouse.md holds");
-    CHECK_EQ(examples, 16);
+    CHECK_EQ(examples, 28);
     CHECK_EQ(positions, 8);
     if (file != NULL)
         fclose(file);
