@@ -2,17 +2,17 @@
 /*
  * grabs.h - who owns each clipboard selection, and who waits for an answer (pure).
  *
- * Stands between the host (the SPICE client's clipboard) and the sessions that come and go: in the guest's system daemon these are
- * the session daemons, in the host daemon the lives of the guest's agent. Each side is told when the other's content is gone,
- * and nothing of one session reaches another, neither a grab nor an answer that comes late.
+ * Stands between the host (the SPICE client's clipboard) and the sessions that come and go: in the guest's system
+ * daemon these are the session daemons, in the host daemon the lives of the guest's agent. Each side is told when the
+ * other's content is gone, and nothing of one session reaches another, neither a grab nor an answer that comes late.
  *
- * Serials (VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL): both ends count the grabs of both, so that of two that cross one wins at
- * both ends, the client's. A session counts from 0 when it gets to know the client; on the wire the count runs on. The
- * two are translated here, and a grab that the other end would find overtaken goes no further.
+ * Serials (VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL): both ends count the grabs of both, so that of two that cross one wins
+ * at both ends, the client's. A session counts from 0 when it gets to know the client; on the wire the count runs on.
+ * The two are translated here, and a grab that the other end would find overtaken goes no further.
  *
- * Answers carry no request id, so requests are answered in their order: an answer of some type is for the oldest request
- * of that type, an empty one of type VD_AGENT_CLIPBOARD_NONE for the oldest of all. Times are milliseconds of any clock
- * that never goes back.
+ * Answers carry no request id, so requests are answered in their order: an answer of some type is for the oldest
+ * request of that type, an empty one of type VD_AGENT_CLIPBOARD_NONE for the oldest of all. Times are milliseconds of
+ * any clock that never goes back.
  */
 #ifndef GRABS_H
 #define GRABS_H
@@ -61,15 +61,17 @@ typedef struct Grabs {
 /* A client came, or went: whatever there was is forgotten. Sessions speak of serials as the client does ... */
 void grabs_client(Grabs *grabs, bool serials);
 
-/* ... unless this says otherwise: a grab of a side without serials is never overtaken, and gets one for the other side. */
+/*
+ * ... unless this says otherwise: a grab of a side without serials is never overtaken, and gets one for the other side.
+ */
 void grabs_session_serials(Grabs *grabs, bool serials);
 
 /* The client's grab: false if it was overtaken by others and is to be dropped. The serial becomes the session's. */
 bool grabs_host_grab(Grabs *grabs, VdagentGrab *grab);
 
 /*
- * The client's grab that the session must not see: it is counted, as the client does, and not in the session's serials. Who
- * owns the selection stays as it is.
+ * The client's grab that the session must not see: it is counted, as the client does, and not in the session's serials.
+ * Who owns the selection stays as it is.
  */
 void grabs_host_denied(Grabs *grabs, const VdagentGrab *grab);
 
@@ -83,8 +85,8 @@ bool grabs_host_request(Grabs *grabs, const VdagentRequest *request);
 bool grabs_host_answer(Grabs *grabs, const VdagentClipboard *answer, int64_t now);
 
 /*
- * A session that may use the clipboard came. Each selection then has a grab of the client to be told to it, in the serial of the
- * session, or none (false).
+ * A session that may use the clipboard came. Each selection then has a grab of the client to be told to it, in the
+ * serial of the session, or none (false).
  */
 void grabs_session_begin(Grabs *grabs);
 bool grabs_session_begin_grab(const Grabs *grabs, uint8_t selection, VdagentGrab *ret_grab);

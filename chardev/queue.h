@@ -39,14 +39,14 @@ uint64_t queue_rest(const Queue *queue);
 bool queue_retract(Queue *queue, uint64_t size);
 
 /*
- * Drop all but the rest of the message of which some has been taken: false, and nothing is dropped, if that rest is not all
- * there.
+ * Drop all but the rest of the message of which some has been taken: false, and nothing is dropped, if that rest is not
+ * all there.
  */
 bool queue_cut(Queue *queue);
 
 /*
- * Take out each message of which nothing has been taken, for which `drop` says so. The queue must hold whole messages only.
- * `body` is the first 4 bytes, zero where the body is shorter.
+ * Take out each message of which nothing has been taken, for which `drop` says so. The queue must hold whole messages
+ * only. `body` is the first 4 bytes, zero where the body is shorter.
  */
 void queue_filter(Queue *queue, bool (*drop)(uint32_t type, const uint8_t body[4], void *user), void *user);
 

@@ -2,8 +2,9 @@
 /*
  * transfers.h - the file transfers that live now (pure).
  *
- * Only the client begins one. It belongs to the session connection (in the host daemon: to the agent) that was there then, and
- * ends with it, with the client, or by a status of either side. What comes for an id that does not live is nobody's.
+ * Only the client begins one. It belongs to the session connection (in the host daemon: to the agent) that was there
+ * then, and ends with it, with the client, or by a status of either side. What comes for an id that does not live is
+ * nobody's.
  */
 #ifndef TRANSFERS_H
 #define TRANSFERS_H
@@ -36,8 +37,8 @@ bool transfers_end_any(Transfers *transfers, uint32_t *ret_id);
 bool transfers_final(uint32_t result);
 
 /*
- * The form of a status that a client with these capabilities knows: without VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS there
- * is nothing beyond VD_AGENT_FILE_XFER_STATUS_SUCCESS but a plain error.
+ * The form of a status that a client with these capabilities knows: without VD_AGENT_CAP_FILE_XFER_DETAILED_ERRORS
+ * there is nothing beyond VD_AGENT_FILE_XFER_STATUS_SUCCESS but a plain error.
  */
 VdagentFileStatus transfers_status_for(const Caps *client, VdagentFileStatus status);
 

@@ -214,8 +214,8 @@ static void client_bulk(Vdiport *port, const VdagentMessage *message, int64_t no
 }
 
 /*
- * Hand the collected file data on as a message of their own: a transfer can end between two of them, and what was begun to the
- * guest is never more than what is there.
+ * Hand the collected file data on as a message of their own: a transfer can end between two of them, and what was begun
+ * to the guest is never more than what is there.
  */
 static void flush_file(Vdiport *port)
 {

@@ -12,8 +12,8 @@ static void agent_can(Vdiport *port, const Caps *caps)
 }
 
 /*
- * An agent asks for the client's capabilities when it has just come: if we know of one, that one is gone. One that has only
- * learnt or unlearnt something announces without asking, as one that answers.
+ * An agent asks for the client's capabilities when it has just come: if we know of one, that one is gone. One that has
+ * only learnt or unlearnt something announces without asking, as one that answers.
  */
 static void agent_announces(Vdiport *port, const VdagentAnnounce *announcement)
 {

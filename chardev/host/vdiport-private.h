@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vdiport-private.h - the parts of the agent channel's host end: vdiport.c (ends, stalls, entry points), vdiport-out.c (what is
- * said to whom), vdiport-client.c and vdiport-guest.c (what becomes of what comes). For these files only.
+ * vdiport-private.h - the parts of the agent channel's host end: vdiport.c (ends, stalls, entry points), vdiport-out.c
+ * (what is said to whom), vdiport-client.c and vdiport-guest.c (what becomes of what comes). For these files only.
  */
 #ifndef VDIPORT_PRIVATE_H
 #define VDIPORT_PRIVATE_H
@@ -15,13 +15,13 @@
 /* Any small message, or the head of a bulk one. */
 #define MESSAGE_MAX (MESSAGE_HEADER_SIZE + LIMIT_MESSAGE)
 
-/* Messages of our own that wait for the end of clipboard data: twice the statuses of all transfers that can live. */
+/* Messages of our own that wait for the end of clipboard data: the statuses of all transfers that can live, and more. */
 #define HOLD_MAX 16384u
 
 /* Kept free in a lane for messages of our own while bulk data are taken in. */
 #define LANE_RESERVE HOLD_MAX
 
-/* What waits for the guest: reading from the client pauses above HIGH until LOW; beyond SOFT only what was under way is taken. */
+/* What waits for the guest: the client is not read above HIGH until LOW; beyond SOFT only what was under way is taken. */
 #define GUEST_HIGH 65536u
 #define GUEST_LOW 32768u
 #define GUEST_SOFT 131072u
@@ -31,11 +31,12 @@
 
 /*
  * Messages on their way to one peer on the client's port. The last one may be clipboard data of which more is to come;
- * until it is complete, other messages wait in `hold`. mux.h would do but for two things: here the unfinished message can be taken
- * back as long as the peer has seen nothing of it, and all be dropped when the peer forgets what it has seen.
+ * until it is complete, other messages wait in `hold`. mux.h would do but for two things: here the unfinished message
+ * can be taken back as long as the peer has seen nothing of it, and all be dropped when the peer forgets what it has
+ * seen.
  *
- * Full: a message that does not fit is dropped, and lane_put() tells. What comes from the other peer has room, since it is not
- * read before there is some; so only what is said in a peer's place can be lost, to one that does not read.
+ * Full: a message that does not fit is dropped, and lane_put() tells. What comes from the other peer has room, since it
+ * is not read before there is some; so only what is said in a peer's place can be lost, to one that does not read.
  */
 typedef struct Lane {
     Queue queue;
@@ -50,7 +51,7 @@ void lane_clear(Lane *lane);
 /* Bytes that fit, those that are held back reckoned with. */
 size_t lane_room(const Lane *lane);
 
-/* Queue a message, or the head of a bulk one whose data lane_data() brings. False if it cannot be said, or does not fit. */
+/* Queue a message, or the head of one whose data lane_data() brings. False if it cannot be said, or does not fit. */
 bool lane_put(Lane *lane, const Caps *layout, const VdagentMessage *message);
 void lane_data(Lane *lane, const uint8_t *data, size_t size);
 
@@ -71,11 +72,11 @@ typedef enum Bulk {
 } Bulk;
 
 /*
- * Layouts never change under a message on its way: whatever client and agent can do, both are told the same set of layout
- * capabilities all the time, so that the layout of each side depends on its own announcement alone.
+ * Layouts never change under a message on its way: whatever client and agent can do, both are told the same set of
+ * layout capabilities all the time, so that the layout of each side depends on its own announcement alone.
  *
- * Memory: two lanes of 272 KiB, 16 KiB of file data being collected, decoders (two streams of the demultiplexer and the guest's)
- * of 4 KiB each and clipboard state: less than 600 KiB, whatever the peers do.
+ * Memory: two lanes of 272 KiB, 16 KiB of file data being collected, decoders (two streams of the demultiplexer and the
+ * guest's) of 4 KiB each and clipboard state: less than 600 KiB, whatever the peers do.
  */
 struct Vdiport {
     VdiportPolicy policy;
@@ -145,7 +146,10 @@ struct Vdiport {
 /* The capabilities that change layouts, as policy lets them be. */
 Caps vdiport_layout(const VdiportPolicy *policy);
 
-/* Queue a message for the client or for the agent. One that cannot be said to it, or has no room, is dropped and counted. */
+/*
+ * Queue a message for the client or for the agent. One that cannot be said to it, or has no room, is dropped and
+ * counted.
+ */
 void vdiport_put_client(Vdiport *port, const VdagentMessage *message);
 void vdiport_put_guest(Vdiport *port, const VdagentMessage *message);
 

@@ -196,8 +196,8 @@ int64_t vdiport_deadline(const Vdiport *port)
 }
 
 /*
- * An agent that is stuck is taken for gone. What it is told when it goes on makes it begin anew: that the client went, and
- * came.
+ * An agent that is stuck is taken for gone. What it is told when it goes on makes it begin anew: that the client went,
+ * and came.
  */
 void vdiport_tick(Vdiport *port, int64_t now)
 {
@@ -224,8 +224,9 @@ void vdiport_server(Vdiport *port, bool registered, int64_t now)
 }
 
 /*
- * What these bytes can at most become: each message grows by less than its own size, one that has been collected or file data
- * that have been staged may go with them. Only the client's bytes count, libspice-server's own become no queue.
+ * What these bytes can at most become: each message grows by less than its own size, one that has been collected or
+ * file data that have been staged may go with them. Only the client's bytes count, libspice-server's own become no
+ * queue.
  */
 static size_t most_for_guest(const Vdiport *port, ChunkReader *ahead, const uint8_t *data, size_t size)
 {

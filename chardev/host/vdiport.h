@@ -2,18 +2,19 @@
 /*
  * vdiport.h - what passes between the SPICE client and the guest's agent, taken apart and judged (pure).
  *
- * Four byte streams of chunks meet here: from and to libspice-server, which speaks for the client on port 1 and for itself on
- * port 2, and from and to the guest's agent port. Mouse states are taken out at once and never wait; small messages are decoded,
- * judged by the policy and by what is open (grabs.h, transfers.h) and encoded anew, bulk data handed on piece by piece. While the
- * guest has no agent this side answers in its place, so that the client never notices more than an agent without clipboard and
- * files; when the agent dies, what was open with it is ended in the protocol's own words.
+ * Four byte streams of chunks meet here: from and to libspice-server, which speaks for the client on port 1 and for
+ * itself on port 2, and from and to the guest's agent port. Mouse states are taken out at once and never wait; small
+ * messages are decoded, judged by the policy and by what is open (grabs.h, transfers.h) and encoded anew, bulk data
+ * handed on piece by piece. While the guest has no agent this side answers in its place, so that the client never
+ * notices more than an agent without clipboard and files; when the agent dies, what was open with it is ended in the
+ * protocol's own words.
  *
- * No I/O and no clock: time is an argument, milliseconds of any clock that never goes back. Memory is one struct of less
- * than 600 KiB. Full: the client is not read (vdiport_hold(), vdiport_from_server()) and the guest neither
+ * No I/O and no clock: time is an argument, milliseconds of any clock that never goes back. Memory is one struct of
+ * less than 600 KiB. Full: the client is not read (vdiport_hold(), vdiport_from_server()) and the guest neither
  * (vdiport_guest_want()); what is said here in the other's place is dropped for a peer that does not read its answers.
  *
- * An agent that takes nothing, or leaves clipboard data half said, for VDIPORT_STALL_MS is taken for gone. When it goes on, it
- * finds that its client went and came, and both begin anew.
+ * An agent that takes nothing, or leaves clipboard data half said, for VDIPORT_STALL_MS is taken for gone. When it goes
+ * on, it finds that its client went and came, and both begin anew.
  */
 #ifndef VDIPORT_H
 #define VDIPORT_H
@@ -46,15 +47,15 @@ typedef struct VdiportEvents {
     /* There may be bytes for the guest, for libspice-server. */
     void (*kick_guest)(void *user);
     void (*kick_client)(void *user);
-    /* The agent port's stream is out of step for good: disconnect QEMU's end and let it come anew. Taken as gone already. */
+    /* The agent port's stream is out of step for good, taken as gone: disconnect QEMU's end and let it come anew. */
     void (*reopen)(const char *why, void *user);
     /*
-     * libspice-server has read a part of clipboard data whose rest will not come. Unregister the device and register it anew: the
-     * client then drops that part, knows that its agent is gone and meets the next one. Taken as unregistered already. It may
-     * come from inside a callback of libspice-server, so do it from the main loop.
+     * libspice-server has read a part of clipboard data whose rest will not come. Unregister the device and register it
+     * anew: the client then drops that part, knows that its agent is gone and meets the next one. Taken as unregistered
+     * already. It may come from inside a callback of libspice-server, so do it from the main loop.
      */
     void (*restart_server)(const char *why, void *user);
-    /* Something was refused, by policy or as malformed: `who` is "client", "guest" or "server". To be logged, rate-limited. */
+    /* By policy or as malformed: `who` is "client", "guest" or "server". To be logged, at a limited rate. */
     void (*refused)(const char *who, const char *what, void *user);
 } VdiportEvents;
 
@@ -86,17 +87,17 @@ void vdiport_set_size(Vdiport *port, uint32_t display, uint32_t w, uint32_t h);
 void vdiport_server(Vdiport *port, bool registered, int64_t now);
 
 /*
- * A chunk (or a part of one, or several, of at most LIMIT_READ bytes) that libspice-server writes. Takes all of it if it is taken
- * at all: false, nothing taken, when what it has of the client would not fit into what may wait for the guest. What
- * libspice-server says for itself is always taken: mouse states go to the event, of the rest only the last one counts.
- * `settling` lets the reserve be used, which holds everything libspice-server can have queued of the client (its window
- * of 10 chunks): see vdiport_hold().
+ * A chunk (or a part of one, or several, of at most LIMIT_READ bytes) that libspice-server writes. Takes all of it if
+ * it is taken at all: false, nothing taken, when what it has of the client would not fit into what may wait for the
+ * guest. What libspice-server says for itself is always taken: mouse states go to the event, of the rest only the last
+ * one counts. `settling` lets the reserve be used, which holds everything libspice-server can have queued of the client
+ * (its window of 10 chunks): see vdiport_hold().
  */
 bool vdiport_from_server(Vdiport *port, const uint8_t *data, size_t size, bool settling, int64_t now);
 
 /*
- * Should nothing more be read from the client's main channel? True from a high mark of what waits for the guest until a low
- * one. At most for VDIPORT_STALL_MS without progress.
+ * Should nothing more be read from the client's main channel? True from a high mark of what waits for the guest until a
+ * low one. At most for VDIPORT_STALL_MS without progress.
  */
 bool vdiport_hold(const Vdiport *port);
 
@@ -104,18 +105,18 @@ bool vdiport_hold(const Vdiport *port);
 size_t vdiport_to_server(Vdiport *port, uint8_t *ret_data, size_t size, int64_t now);
 
 /*
- * QEMU's end of the agent port was connected or disconnected. A new one is told CLIENT_DISCONNECTED first, and then of the
- * client that is there; whether the guest has the port open is not known any more, and taken for so.
+ * QEMU's end of the agent port was connected or disconnected. A new one is told CLIENT_DISCONNECTED first, and then of
+ * the client that is there; whether the guest has the port open is not known any more, and taken for so.
  */
 void vdiport_qemu(Vdiport *port, bool connected, int64_t now);
 
 /*
- * The guest has the port open, or has it closed, where that can be known (QMP) while QEMU is connected. Closed ends the agent, and
- * a chunk begun by it; so read first what there is from QEMU.
+ * The guest has the port open, or has it closed, where that can be known (QMP) while QEMU is connected. Closed ends the
+ * agent, and a chunk begun by it; so read first what there is from QEMU.
  */
 void vdiport_guest_open(Vdiport *port, bool open, int64_t now);
 
-/* How many bytes may be read from QEMU and given to vdiport_from_guest() now, at most LIMIT_READ; 0: do not read. */
+/* How many bytes of QEMU vdiport_from_guest() takes now, at most LIMIT_READ and never more; 0: do not read. */
 size_t vdiport_guest_want(const Vdiport *port);
 void vdiport_from_guest(Vdiport *port, const uint8_t *data, size_t size, int64_t now);
 
@@ -123,9 +124,9 @@ void vdiport_from_guest(Vdiport *port, const uint8_t *data, size_t size, int64_t
 size_t vdiport_to_guest(Vdiport *port, uint8_t ret_chunk[MUX_CHUNK_MAX], int64_t now);
 
 /*
- * Put a mouse state into the agent port (the legacy pointer). Between two chunks of others it goes next. One that only moves
- * takes the place of one before it that does; edges and wheel steps all go. False when as many as may wait (64) do so
- * already, or nobody is connected. Those that wait for an agent that goes are forgotten.
+ * Put a mouse state into the agent port (the legacy pointer). Between two chunks of others it goes next. One that only
+ * moves takes the place of one before it that does; edges and wheel steps all go. False when as many as may wait (64)
+ * do so already, or nobody is connected. Those that wait for an agent that goes are forgotten.
  */
 bool vdiport_mouse(Vdiport *port, const VdagentMouseState *mouse);
 

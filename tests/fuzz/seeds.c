@@ -218,6 +218,100 @@ static void save_layouts(void)
     save("layout", "nothing", data, sizeof(data));
 }
 
+/* One operation of fuzz-vdiport's script: a message without its bulk data, of which `op` may announce some. */
+static void put_operation(BytesWriter *out, uint8_t op, const VdagentMessage *message)
+{
+    uint8_t bytes[MESSAGE_HEADER_SIZE + LIMIT_MESSAGE];
+    BytesWriter writer = bytes_writer(bytes, sizeof(bytes));
+
+    if (vdagent_encode(vdagent_layout_caps(), message, &writer) != VDAGENT_OK)
+        abort();
+    bytes_put_u8(out, op);
+    bytes_put_u8(out, (uint8_t)message->type);
+    bytes_put_u8(out, (uint8_t)(writer.used - MESSAGE_HEADER_SIZE));
+    bytes_put(out, bytes + MESSAGE_HEADER_SIZE, writer.used - MESSAGE_HEADER_SIZE);
+}
+
+static void save_vdiport(void)
+{
+    enum { CLIENT = 2, CLIENT_BULK = 3, GUEST = 4, GUEST_BULK = 5, SERVER = 0x12, MORE_4096 = 3 << 5 };
+    const VdagentMessage grab = { .type = VD_AGENT_CLIPBOARD_GRAB, .grab = { .count = 1, .type = { 1 } } };
+    const VdagentMessage ask = { .type = VD_AGENT_CLIPBOARD_REQUEST, .request = { 0, 1 } };
+    const VdagentMessage answer = { .type = VD_AGENT_CLIPBOARD, .clipboard = { .type = 1 } };
+    const VdagentMessage start = { .type = VD_AGENT_FILE_XFER_START,
+                                   .file_start = { 1, "[vdagent-file-xfer]\nname=a\n", 27 } };
+    const VdagentMessage success = { .type = VD_AGENT_FILE_XFER_STATUS, .file_status = { 1, 3 } };
+    const VdagentMessage leave = { .type = VD_AGENT_CLIENT_DISCONNECTED };
+    /* What happens in the middle, and at the end: takings of both ends, 10 s, another client, another agent. */
+    static const struct {
+        const char *name;
+        uint8_t bytes[8];
+        size_t size;
+    } middles[] = {
+        { "nothing", { 0 }, 0 },
+        { "taken", { 0xf9, 10, 0xff, 0x3f }, 4 },
+        { "stall", { 0x19, 8, 0x10, 0x27, 10, 0x20, 0 }, 7 },
+        { "client", { 0xf9, 10, 0x20, 0, 0x1e }, 5 },
+        { "agent", { 0xf9, 10, 0x20, 0, 0x1f }, 5 },
+        { "closed", { 0x0c, 0x1c, 0x0f }, 3 },
+        { "qemu", { 10, 0x20, 0, 0x1b, 0x3b }, 5 },
+        { "server", { 0x0b, 0x2b, 0x1e }, 3 },
+    };
+
+    for (size_t i = 0; i < COUNT(messages); i++) {
+        uint8_t data[1024] = { 0 };
+        BytesWriter out = bytes_writer(data + 1, sizeof(data) - 1);
+        bool to_guest = (vdagent_type(messages[i].type)->direction & VDAGENT_TO_GUEST) != 0;
+        char name[64];
+
+        put_operation(&out, to_guest ? CLIENT : GUEST, &messages[i]);
+        put_operation(&out, to_guest ? SERVER : GUEST, &messages[i]);
+        snprintf(name, sizeof(name), "%02zu-%s", i, vdagent_name(messages[i].type));
+        save("vdiport", name, data, 1 + out.used);
+    }
+    for (size_t i = 0; i < COUNT(middles); i++) {
+        uint8_t data[1024] = { 0 };
+        BytesWriter out = bytes_writer(data + 1, sizeof(data) - 1);
+        static const uint8_t client_more[] = { 6, 0x00, 0x08 }, guest_more[] = { 7, 0x00, 0x08 };
+        char name[64];
+
+        /* The client copies, the guest pastes; the guest copies, the client pastes; a file. */
+        put_operation(&out, CLIENT, &grab);
+        put_operation(&out, GUEST, &ask);
+        put_operation(&out, CLIENT_BULK | MORE_4096, &answer);
+        bytes_put(&out, client_more, sizeof(client_more));
+        bytes_put(&out, middles[i].bytes, middles[i].size);
+        bytes_put(&out, client_more, sizeof(client_more));
+        snprintf(name, sizeof(name), "to-guest-%s", middles[i].name);
+        save("vdiport", name, data, 1 + out.used);
+
+        out = bytes_writer(data + 1, sizeof(data) - 1);
+        put_operation(&out, GUEST, &grab);
+        put_operation(&out, CLIENT, &ask);
+        put_operation(&out, GUEST_BULK | MORE_4096, &answer);
+        bytes_put(&out, guest_more, sizeof(guest_more));
+        bytes_put(&out, middles[i].bytes, middles[i].size);
+        bytes_put(&out, guest_more, sizeof(guest_more));
+        snprintf(name, sizeof(name), "from-guest-%s", middles[i].name);
+        save("vdiport", name, data, 1 + out.used);
+
+        out = bytes_writer(data + 1, sizeof(data) - 1);
+        put_operation(&out, CLIENT, &start);
+        bytes_put_u8(&out, CLIENT_BULK | MORE_4096);
+        bytes_put_u8(&out, VD_AGENT_FILE_XFER_DATA);
+        bytes_put_u8(&out, 12);
+        bytes_put_u32(&out, 1);
+        bytes_put_u64(&out, 4096);
+        bytes_put(&out, client_more, sizeof(client_more));
+        bytes_put(&out, middles[i].bytes, middles[i].size);
+        bytes_put(&out, client_more, sizeof(client_more));
+        put_operation(&out, GUEST, &success);
+        put_operation(&out, SERVER, &leave);
+        snprintf(name, sizeof(name), "file-%s", middles[i].name);
+        save("vdiport", name, data, 1 + out.used);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -230,5 +324,6 @@ int main(int argc, char **argv)
     save_headers();
     save_frames();
     save_layouts();
+    save_vdiport();
     return EXIT_SUCCESS;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Cases as text: one event per word, what it did after '='. The letters: client C, session S; g grab, r release, q request,
- * a answer; then the type, and for grabs '@' and the serial. "S+" a session comes, "S-" it goes. A result is "1" or "0" (let
- * through or not), with "@serial" for grabs as translated; for "S+" the grab that it is told or "-", for "S-" "release" and the
- * number of requests to be answered with nothing.
+ * Cases as text: one event per word, what it did after '='. The letters: client C, session S; g grab, d a grab that is
+ * denied, r release, q request, a answer; then the type, and for grabs '@' and the serial. "S+" a session comes, "S-"
+ * it goes, "Sn" the session speaks without serials if the client does, with them if it does not. A result is "1" or "0"
+ * (let through or not), with "@serial" for grabs as translated; for "S+" the grab that it is told or "-", for "S-"
+ * "release" and the number of requests to be answered with nothing.
  */
 #include "grabs.h"
 
@@ -38,6 +39,13 @@ static const struct {
       "Sq1=1 Sq1=1 Sq1=1 Sq1=1 Sq1=0 Ca1=1 Sq1=1 Sq1=0 T Sq1=1" },
     { "too many requests of the client", true, "S+=- Sg1@0=1@0 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 "
       "Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=1 Cq1=0 Sa1=1 Cq1=1 Cq1=0 S-=release,16" },
+    { "a grab that the session must not see", true, "S+=- Cd1@0 Sg1@0=1@1 Cq1=1 Cd1@2 Sq1=0 Cg1@3=1@1 Sg1@2=1@4" },
+    { "a grab that the client must not see", true, "S+=- Sd1@0 Cq1=0 Cg1@0=1@1 Sd1@2 Sq1=1 Cg1@1=1@3 Sg1@4=1@2" },
+    { "denied ones cross", true, "S+=- Sg1@0=1@0 Cd1@0 Sg1@1=1@1 Cg1@2=1@2 Sd1@2 Sg1@3=1@3" },
+    { "a denied grab of old", true, "S+=- Sg1@0=1@0 Sg1@1=1@1 Cd1@0 Sg1@2=1@2" },
+    { "a session without serials", true, "S+=- Sn Cg1@0=1@0 Sg1@0=1@1 Sd1@0 Cg1@2=1@2 Sg1@0=1@3 Cg1@3=1@3 Sg1@0=1@4" },
+    { "a client without serials", false, "S+=- Sn Cg1@0=1@0 Sg1@1=1@1 Cd1@0 Cg1@0=1@2 Sg1@2=0 Sd1@3 Sg1@4=1@4" },
+    { "denied without serials", false, "S+=- Cd1@0 Sq1=0 Sd1@0 Cq1=0 Cg1@0=1@0 Sg1@0=1@0" },
     { "another client knows nothing of it", true, "S+=- Sg1@0=1@0 Cq1=1 C S+=- Sa1=0 Sr=0 Sg1@0=1@0" },
 };
 
@@ -85,6 +93,13 @@ static void event(Grabs *grabs, const char *word, int64_t *now, char *ret_result
             snprintf(ret_result, size, "1@%u", grab.serial);
         else
             snprintf(ret_result, size, "0");
+        return;
+    case 'd':
+        CHECK_EQ(fields, 2);
+        (client ? grabs_host_denied : grabs_session_denied)(grabs, &grab);
+        return;
+    case 'n':
+        grabs_session_serials(grabs, !grabs->serials);
         return;
     case 'r':
         through = client ? grabs_host_release(grabs, SELECTION) : grabs_session_release(grabs, SELECTION);

@@ -90,6 +90,20 @@ int main(void)
         expect(&queue, 1000, "bc");
     }
 
+    static const size_t ends[] = { 0, 120, 148, 218, 250, 300 };
+    for (size_t taken = 0, i = 0; taken <= 300; taken++) {
+        i += taken > ends[i];
+        check_case("back and cut, %zu bytes taken", taken);
+        queue_clear(&queue);
+        fill_with_three(&queue);
+        queue_take(&queue, taken);
+        CHECK_EQ(queue_rest(&queue), taken == 300 ? 0 : taken == ends[i] ? ends[i + 1] - taken : ends[i] - taken);
+        CHECK_EQ(queue_retract(&queue, 50), taken <= 250);
+        CHECK_EQ(queue.used, taken <= 250 ? 250 - taken : 300 - taken);
+        CHECK(queue_cut(&queue));
+        CHECK_EQ(queue.used, ends[i] - taken);
+    }
+
     check_case("full");
     queue_clear(&queue);
     CHECK_EQ(queue_room(&queue), LIMIT_SESSION_QUEUE);
@@ -112,6 +126,8 @@ int main(void)
     CHECK(queue_put(&queue, header, sizeof(header)));
     uint64_t left = UINT32_MAX;
     queue_take(&queue, sizeof(header));
+    CHECK_EQ(queue_rest(&queue), UINT32_MAX);
+    CHECK(!queue_cut(&queue));
     while (left > 0) {
         size_t part = left < sizeof(zeroes) ? (size_t)left : sizeof(zeroes);
 
