@@ -94,27 +94,45 @@ static int compare_names(gconstpointer a, gconstpointer b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The file and its drop-ins, FILE.d/?*.conf; `wanted`: the file must be there. */
-static gboolean read_files(Options *options, const char *path, gboolean wanted, GError **error)
+/* The paths of all drop-ins of a directory, which need not exist, in order. */
+static GPtrArray *find_drop_ins(const char *directory, GError **error)
 {
-    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *drop_ins = g_strconcat(path, ".d", NULL);
-    g_autoptr(GDir) dir = g_dir_open(drop_ins, 0, NULL);
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GDir) dir = g_dir_open(directory, 0, &failure);
     const char *name;
 
+    if (!dir && !g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        settings_wrong(error, "%s", failure->message);
+        return NULL;
+    }
     while (dir && (name = g_dir_read_name(dir))) {
         if (g_str_has_suffix(name, ".conf")) {
-            g_ptr_array_add(files, g_build_filename(drop_ins, name, NULL));
+            g_ptr_array_add(paths, g_build_filename(directory, name, NULL));
         }
     }
-    g_ptr_array_sort(files, compare_names);
-    if (wanted || g_file_test(path, G_FILE_TEST_EXISTS)) {
-        g_ptr_array_insert(files, 0, g_strdup(path));
+    g_ptr_array_sort(paths, compare_names);
+    return g_steal_pointer(&paths);
+}
+
+/*
+ * The file and its drop-ins. Without `wanted` the file may be missing, but only that: what cannot be read may hold a
+ * prohibition.
+ */
+static gboolean read_files(Options *options, const char *path, gboolean wanted, GError **error)
+{
+    g_autofree char *directory = g_strconcat(path, ".d", NULL);
+    g_autoptr(GPtrArray) files = find_drop_ins(directory, error);
+
+    if (!files) {
+        return FALSE;
     }
+    g_ptr_array_insert(files, 0, g_strdup(path));
     for (guint i = 0; i < files->len; i++) {
         g_autoptr(GError) failure = NULL;
 
-        if (!read_file(options, files->pdata[i], &failure)) {
+        if (!read_file(options, files->pdata[i], &failure) &&
+            (wanted || i > 0 || !g_error_matches(failure, G_FILE_ERROR, G_FILE_ERROR_NOENT))) {
             return settings_wrong(error, "%s: %s", (const char *)files->pdata[i], failure->message);
         }
     }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "settings.h"
 
+#include "usbfilter.h"
+
 #include <spice/vd_agent.h>
 #include <string.h>
 #include <sys/un.h>
-#include <usbredirfilter.h>
 
 /* The longest host name. */
 #define ADDRESS_MAX 253
@@ -488,14 +489,10 @@ static gboolean set_keyboard(Options *options, const char *value, GError **error
 
 static gboolean set_usbredir_filter(Options *options, const char *value, GError **error)
 {
-    struct usbredirfilter_rule *rules = NULL;
-    int count = 0;
-    gboolean good = usbredirfilter_string_to_rules(value, ",", "|", &rules, &count) == 0 && count > 0;
+    g_autoptr(Usbfilter) filter = usbfilter_new(value, error);
 
-    usbredirfilter_free(rules);
-    if (!good) {
-        return settings_wrong(error, "“%s” is not CLASS,VENDOR,PRODUCT,VERSION,ALLOW|…, where -1 is any and ALLOW is "
-                                     "0 or 1", value);
+    if (!filter) {
+        return FALSE;
     }
     replace(&options->policy.usbredir_filter, value);
     return TRUE;

@@ -21,11 +21,12 @@ quiet() {
 make -s -C "$top" install BUILD="$BUILD" DESTDIR="$root" >"$root/log" 2>&1 || { cat "$root/log"; exit 1; }
 rm "$root/log"
 
-for file in usr/sbin/spice-agent-system usr/sbin/spice-pvmouse usr/bin/spice-agent-session usr/bin/spice-agentctl; do
+for file in usr/sbin/spice-agent-system usr/sbin/spice-pvmouse usr/bin/spice-agent-session usr/bin/spice-agentctl \
+    usr/bin/spicevmc; do
     [ -x "$root/$file" ] || fail "$file is missing"
     [ "$("$root/$file" --version)" = "${file##*/} $(sed -n 's/^VERSION := //p' "$top/Makefile")" ] || fail "$file --version"
     case $file in
-    *sbin*) page=usr/share/man/man8/${file##*/}.8 ;;
+    *sbin* | */spicevmc) page=usr/share/man/man8/${file##*/}.8 ;;
     *) page=usr/share/man/man1/${file##*/}.1 ;;
     esac
     [ -f "$root/$page" ] || fail "$page is missing"
@@ -52,8 +53,30 @@ for name in agent-system agent-session; do
     rm "$root/keys"
 done
 
+# Likewise every setting of a virtual machine, whose defaults the unit tests know.
+example=$root/usr/share/doc/spice-pv-host/examples/example.conf
+grep -o '^    { "[a-z]*", "[a-z-]*"' "$top/chardev/host/settings.c" | sed 's/[{}" ]//g' >"$root/keys"
+[ -s "$root/keys" ] || fail "no settings found in settings.c"
+while IFS=, read -r group key; do
+    if [ "$group" = policy ]; then
+        sed -n '/^\.Ss \[policy\]/,/^\.S[sh]/p' "$root/usr/share/man/man8/spicevmc.8" | grep -q "^\.It Cm $key " ||
+            fail "spicevmc(8) does not have [policy] $key"
+    else
+        "$root/usr/bin/spicevmc" --help | grep -q -- "--$key\b" || fail "spicevmc has no option --$key"
+    fi
+    case $key in
+    name | runtime-dir) ;; # the former is the file's name, the latter the service's
+    *) sed -n "/^\[$group\]/,/^\[/p" "$example" | grep -q "^#\?$key=" || fail "example.conf does not show [$group] $key" ;;
+    esac
+done <"$root/keys"
+rm "$root/keys"
+sed 's/^#\([a-z-]*=\)/\1/; /^sasl=/d; /^socket-group=/d; /^listen=unix/d' "$example" >"$root/NAME.conf"
+output=$("$root/usr/bin/spicevmc" --config "$root/NAME.conf" --name NAME --print-qemu-args 2>&1 >/dev/null) ||
+    fail "example.conf with everything in force: $output"
+rm "$root/NAME.conf"
+
 # Exposure in tenths, less is better: 0 is a process that can do nothing.
-declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15)
+declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15 [spicevmc@]=15)
 for name in "${!limit[@]}"; do
     unit=$root/usr/lib/systemd/system/$name.service
     output=$(systemd-analyze security --offline=yes --no-pager --threshold="${limit[$name]}" "$unit" 2>&1) ||
@@ -75,9 +98,10 @@ for file in "$root"/usr/lib/udev/rules.d/*.rules; do
     # Each line is empty, a comment, or KEY OP "VALUE" separated by commas.
     grep -nvE '^(#.*|([A-Z]+(\{[^}]*\})?(==|!=|=|\+=|:=) *"[^"]*"(, *|$))+)?$' "$file" && fail "$file: lines above"
 done
+declare -A made=([spice-pv]="user 'spice-agent'" [spicevmc]="group 'spicevmc'")
 for file in "$root"/usr/lib/sysusers.d/*.conf; do
     output=$(systemd-sysusers --dry-run --root="$root" "$file" 2>&1) || fail "$file: $output"
-    grep -q "Creating user 'spice-agent'" <<<"$output" || fail "$file does not make the user: $output"
+    grep -q "Creating ${made[$(basename "$file" .conf)]}" <<<"$output" || fail "$file does not make its user or group: $output"
 done
 for file in "$root"/usr/share/dbus-1/*/*.xml "$root"/usr/share/dbus-1/system.d/*.conf; do
     quiet "$file" xmllint --noout --nonet "$file"
