@@ -19,7 +19,7 @@ static void update(Channel *channel)
     PortChannel *port = (PortChannel *)channel;
     gboolean open = endpoint_is_connected(channel->endpoint) && channel->guest != CHANNEL_GUEST_CLOSED;
 
-    if (port->open != open) {
+    if (port->open != open && channel->device.st) {
         port->open = open;
         spice_server_port_event(&channel->device, open ? SPICE_PORT_EVENT_OPENED : SPICE_PORT_EVENT_CLOSED);
     }
@@ -50,6 +50,7 @@ static void state(Channel *channel, gboolean is)
 
 const ChannelClass channel_port = {
     .subtype = "port",
+    .renews = TRUE,
     .size = sizeof(PortChannel),
     .connected = connected,
     .input = channel_pass_input,

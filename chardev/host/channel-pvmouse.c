@@ -20,6 +20,8 @@
 typedef struct PvmouseChannel {
     Channel base;
     Sender sender;
+    guint8 input[PVMOUSE_FRAME_SIZE * 32];
+    BytesReader unread; /* of `input`: behind a HELLO whose answer is not written yet */
     guint8 output[OUTPUT]; /* the rest of what the socket did not take */
     gsize from, to;
     guint timer, hold_timer;
@@ -68,6 +70,7 @@ static gboolean tick(gpointer user)
 
     pvmouse->timer = 0;
     flush(pvmouse);
+    core_settle(); /* a guest that has stopped in the middle of a frame is not there any more */
     return G_SOURCE_REMOVE;
 }
 
@@ -131,11 +134,17 @@ static void stop(Channel *channel)
     end_hold(pvmouse);
 }
 
-/* Forget what was for the reader that is gone. */
-static void lose(PvmouseChannel *pvmouse)
+/* What was for, or came from, the reader that is gone. */
+static void forget(PvmouseChannel *pvmouse)
 {
     sender_disconnected(&pvmouse->sender);
     pvmouse->from = pvmouse->to = 0;
+    pvmouse->unread = bytes_reader(NULL, 0);
+}
+
+static void lose(PvmouseChannel *pvmouse)
+{
+    forget(pvmouse);
     flush(pvmouse);
     core_settle();
 }
@@ -155,13 +164,13 @@ static void connected(Channel *channel, gboolean is)
 static void guest_input(Channel *channel)
 {
     PvmouseChannel *pvmouse = (PvmouseChannel *)channel;
-    guint8 data[PVMOUSE_FRAME_SIZE * 32];
-    gsize size = endpoint_read(channel->endpoint, data, sizeof(data));
-    BytesReader in = bytes_reader(data, size);
     SenderResult result;
 
+    if (pvmouse->unread.left == 0) {
+        pvmouse->unread = bytes_reader(pvmouse->input, endpoint_read(channel->endpoint, pvmouse->input, sizeof(pvmouse->input)));
+    }
     do {
-        result = sender_next(&pvmouse->sender, &in, g_get_monotonic_time());
+        result = sender_next(&pvmouse->sender, &pvmouse->unread, g_get_monotonic_time());
         if (result == SENDER_LOST) {
             log_peer(&channel->log_guest, "%s is out of step", channel->options->path);
         } else if (result == SENDER_FLOOD) {
@@ -170,16 +179,23 @@ static void guest_input(Channel *channel)
             lose(pvmouse);
             return;
         }
-        if (result != SENDER_MORE) {
-            core_settle();
-        }
         flush(pvmouse);
-    } while (result != SENDER_MORE || in.left > 0);
+    } while (result != SENDER_MORE || (pvmouse->unread.left > 0 && !sender_blocked(&pvmouse->sender)));
+    endpoint_pause(channel->endpoint, sender_blocked(&pvmouse->sender));
+    core_settle();
 }
 
 static void writable(Channel *channel)
 {
-    flush((PvmouseChannel *)channel);
+    PvmouseChannel *pvmouse = (PvmouseChannel *)channel;
+
+    flush(pvmouse);
+    if (!sender_blocked(&pvmouse->sender)) {
+        endpoint_pause(channel->endpoint, FALSE);
+        if (pvmouse->unread.left > 0) {
+            guest_input(channel);
+        }
+    }
 }
 
 /* Where QMP tells that the guest has closed the port, nothing needs to be timed out. */
@@ -188,9 +204,8 @@ static void guest(Channel *channel)
     PvmouseChannel *pvmouse = (PvmouseChannel *)channel;
 
     if (channel->guest == CHANNEL_GUEST_CLOSED && sender_is_open(&pvmouse->sender)) {
-        sender_disconnected(&pvmouse->sender);
+        forget(pvmouse);
         sender_connected(&pvmouse->sender, g_get_monotonic_time());
-        pvmouse->from = pvmouse->to = 0;
         flush(pvmouse);
         core_settle();
     }

@@ -4,7 +4,10 @@
  *
  * Both ends greet each other when they meet, so neither may get the rest of an earlier conversation: when the client's
  * channel ends QEMU is hung up on, and comes again; when QEMU goes, the client's channel is closed and offered anew. While one
- * is there without the other, its greeting waits in its socket. With a filter in the policy, the stream goes through usbfilter.h.
+ * is there without the other, its greeting waits in its socket.
+ *
+ * The stream goes through usbfilter.h also where every device is allowed: QEMU 7.2 aborts when a packet is malformed, so a client
+ * could end the machine.
  */
 #include "channel.h"
 #include "usbfilter.h"
@@ -13,40 +16,27 @@
 
 typedef struct UsbredirChannel {
     Channel base;
-    Usbfilter *filter; /* NULL: everything passes */
+    Usbfilter *filter;
     guint8 input[LIMIT_READ]; /* from QEMU, on the way through the filter */
     gsize from, to;
     gboolean client;
-    gboolean broken;
-    guint news_id; /* what must not be done inside libspice-server's calls */
+    guint news_id;
 } UsbredirChannel;
 
-/* End the client's channel and offer another. */
-static void offer_anew(UsbredirChannel *usb)
-{
-    channel_unregister(&usb->base);
-    channel_register(&usb->base, usb->base.class->subtype);
-}
-
+/* A refusal that the client is to be told of: libspice-server must read, but not from inside one of its calls. */
 static gboolean news(gpointer user)
 {
     UsbredirChannel *usb = user;
 
     usb->news_id = 0;
-    if (usb->broken) {
-        usb->broken = FALSE;
-        offer_anew(usb);
-    }
-    channel_wake(&usb->base); /* a refusal that the client is to be told of */
+    channel_wake(&usb->base);
     return G_SOURCE_REMOVE;
 }
 
 static void start_over(UsbredirChannel *usb)
 {
     usb->from = usb->to = 0;
-    if (usb->filter) {
-        usbfilter_reset(usb->filter);
-    }
+    usbfilter_reset(usb->filter);
 }
 
 /* What the filter says but for pieces; false if the conversation has ended. */
@@ -57,17 +47,17 @@ static gboolean note(UsbredirChannel *usb, UsbfilterSide side, UsbfilterResult r
     if (result == USBFILTER_REFUSED) {
         channel->dropped++;
         log_peer(&channel->log_client, "USB device %04x:%04x is not allowed here: %s", event->vendor, event->product, event->why);
-    } else if (result == USBFILTER_BROKEN) {
-        log_peer(side == USBFILTER_CLIENT ? &channel->log_client : &channel->log_guest, "%s: %s", channel->options->path,
-                 event->why);
-        endpoint_hang_up(channel->endpoint);
-        start_over(usb);
-        usb->broken = TRUE;
+        if (usb->news_id == 0) {
+            usb->news_id = g_idle_add(news, usb);
+        }
+        return TRUE;
     }
-    if (usb->news_id == 0) {
-        usb->news_id = g_idle_add(news, usb);
-    }
-    return !usb->broken;
+    log_peer(side == USBFILTER_CLIENT ? &channel->log_client : &channel->log_guest, "%s: %s", channel->options->path,
+             event->why);
+    endpoint_hang_up(channel->endpoint);
+    start_over(usb);
+    channel_renew(channel);
+    return FALSE;
 }
 
 static int server_write(Channel *channel, const uint8_t *data, int size)
@@ -77,13 +67,10 @@ static int server_write(Channel *channel, const uint8_t *data, int size)
     UsbfilterEvent event;
     UsbfilterResult result;
 
-    if (!usb->filter) {
-        return channel_pass_write(channel, data, size);
-    }
     if (!endpoint_is_connected(channel->endpoint)) {
         return 0;
     }
-    while (!usb->broken && (result = usbfilter_next(usb->filter, USBFILTER_CLIENT, &in, &event)) != USBFILTER_MORE) {
+    while ((result = usbfilter_next(usb->filter, USBFILTER_CLIENT, &in, &event)) != USBFILTER_MORE) {
         if (result == USBFILTER_PIECE) {
             gsize sent = endpoint_write(channel->endpoint, event.data, event.size);
 
@@ -103,9 +90,6 @@ static int server_read(Channel *channel, uint8_t *ret_data, int size)
     UsbredirChannel *usb = (UsbredirChannel *)channel;
     gsize done = 0;
 
-    if (!usb->filter) {
-        return channel_pass_read(channel, ret_data, size);
-    }
     while (done < (gsize)size) {
         BytesReader in = bytes_reader(usb->input + usb->from, usb->to - usb->from);
         UsbfilterEvent event;
@@ -153,15 +137,13 @@ static void connected(Channel *channel, gboolean is)
     if (is) {
         channel_wake(channel);
     } else if (usb->client) {
-        offer_anew(usb);
+        channel_renew(channel);
     }
 }
 
 static void writable(Channel *channel)
 {
-    if (((UsbredirChannel *)channel)->filter) {
-        server_write(channel, NULL, 0); /* the rest of a packet that the filter holds */
-    }
+    server_write(channel, NULL, 0); /* the rest of a packet that the filter holds */
     channel_wake(channel);
 }
 
@@ -169,9 +151,7 @@ static void start(Channel *channel)
 {
     const char *rules = channel->context->options->policy.usbredir_filter;
 
-    if (rules) {
-        ((UsbredirChannel *)channel)->filter = usbfilter_new(rules, NULL); /* checked with the options */
-    }
+    ((UsbredirChannel *)channel)->filter = usbfilter_new(rules ? rules : "-1,-1,-1,-1,1", NULL); /* checked with the options */
 }
 
 static void stop(Channel *channel)
@@ -191,6 +171,7 @@ static gsize queued(const Channel *channel)
 
 const ChannelClass channel_usbredir = {
     .subtype = "usbredir",
+    .renews = TRUE,
     .size = sizeof(UsbredirChannel),
     .start = start,
     .stop = stop,

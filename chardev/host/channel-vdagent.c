@@ -310,18 +310,30 @@ static void guest(Channel *channel)
     }
 }
 
+/* Whole chunks only are taken, so what libspice-server writes begins with a header. */
+static gboolean is_from_client(const uint8_t *data, gsize size)
+{
+    BytesReader in = bytes_reader(data, size);
+    uint32_t port;
+
+    return bytes_get_u32(&in, &port) && port == VDP_CLIENT_PORT;
+}
+
 static int server_write(Channel *channel, const uint8_t *data, int size)
 {
     VdagentChannel *agent = (VdagentChannel *)channel;
 
+    int taken = size;
+
     if (!vdiport_from_server(agent->port, data, (gsize)size, agent->settling, now_ms())) {
         agent->refused = TRUE;
-        size = 0;
+        taken = 0;
     }
-    if (vdiport_hold(agent->port)) {
+    /* What is being read is the client's main connection then; mouse states come from another one. */
+    if (vdiport_hold(agent->port) && is_from_client(data, (gsize)size)) {
         core_hold(CORE_HOLD_BULK);
     }
-    return size;
+    return taken;
 }
 
 static int server_read(Channel *channel, uint8_t *ret_data, int size)

@@ -11,8 +11,10 @@ static Channel *from_device(SpiceCharDeviceInstance *device)
 static int on_write(SpiceCharDeviceInstance *device, const uint8_t *data, int size)
 {
     Channel *channel = from_device(device);
+    int taken = channel->renew_id != 0 ? 0 : channel->class->write(channel, data, size);
 
-    return channel->class->write(channel, data, size);
+    channel->kept = taken < size;
+    return taken;
 }
 
 static int on_read(SpiceCharDeviceInstance *device, uint8_t *ret_data, int size)
@@ -28,6 +30,13 @@ static void on_state(SpiceCharDeviceInstance *device, int connected)
 
     if (channel->class->state) {
         channel->class->state(channel, connected != 0);
+    }
+    /*
+     * libspice-server 0.15 keeps such data for the next client, and when they are written at last, before there is one, it
+     * goes by a null pointer.
+     */
+    if (!connected && channel->kept && channel->class->renews) {
+        channel_renew(channel);
     }
 }
 
@@ -101,6 +110,7 @@ void channel_free(Channel *channel)
     if (!channel) {
         return;
     }
+    g_clear_handle_id(&channel->renew_id, g_source_remove);
     channel_unregister(channel);
     if (channel->class->stop) {
         channel->class->stop(channel);
@@ -140,9 +150,27 @@ void channel_unregister(Channel *channel)
     }
 }
 
+static gboolean renew(gpointer user)
+{
+    Channel *channel = user;
+
+    channel->renew_id = 0;
+    channel->kept = FALSE;
+    channel_unregister(channel);
+    channel_register(channel, channel->class->subtype);
+    return G_SOURCE_REMOVE;
+}
+
+void channel_renew(Channel *channel)
+{
+    if (channel->renew_id == 0) {
+        channel->renew_id = g_idle_add_full(G_PRIORITY_HIGH, renew, channel, NULL);
+    }
+}
+
 void channel_wake(Channel *channel)
 {
-    if (channel->device.st) {
+    if (channel->device.st && channel->renew_id == 0) {
         spice_server_char_device_wakeup(&channel->device);
     }
 }

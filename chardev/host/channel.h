@@ -42,6 +42,7 @@ typedef enum ChannelGuest {
 
 typedef struct ChannelClass {
     const char *subtype; /* of libspice-server's character device, registered at once; NULL: none, or later */
+    gboolean renews;     /* the device is registered anew when a client leaves while libspice-server keeps data of it */
     gsize size;          /* of the struct that begins with Channel */
     void (*start)(Channel *channel);      /* all of Channel is there; or NULL */
     void (*stop)(Channel *channel);       /* or NULL */
@@ -65,6 +66,8 @@ struct Channel {
     Endpoint *endpoint;
     SpiceCharDeviceInterface interface;
     SpiceCharDeviceInstance device;
+    guint renew_id;
+    gboolean kept; /* libspice-server keeps what a short write has left of the client's data */
     ChannelGuest guest;
     guint64 dropped; /* bytes, or events for pvmouse, that had no taker */
     LogPeer log_guest, log_client;
@@ -92,6 +95,12 @@ gsize channel_queued(const Channel *channel);
 /* Register the character device with libspice-server, or take it away. False, and warned about, if it will not have it. */
 gboolean channel_register(Channel *channel, const char *subtype);
 void channel_unregister(Channel *channel);
+
+/*
+ * Take the device away and register another, as soon as the main loop runs, before anything else of a client: what
+ * libspice-server holds for it is gone then, and a client's channel with it. Until then the device is not woken.
+ */
+void channel_renew(Channel *channel);
 
 /*
  * Bytes passed on as they are. channel_pass_input() has libspice-server read and stops listening to QEMU until it has

@@ -19,6 +19,7 @@
 
 #include <gio/gio.h>
 #include <glib-unix.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -49,6 +50,15 @@ static void input_gone(gpointer user)
 
     if (daemon->sinks) {
         sinks_release(daemon->sinks);
+    }
+}
+
+static void watched(guint clients, guint viewers, gpointer user)
+{
+    Daemon *daemon = user;
+
+    if (daemon->screens) {
+        screens_watched(daemon->screens, clients, viewers);
     }
 }
 
@@ -89,7 +99,7 @@ static void qmp_reset(gpointer user)
 
 static gboolean qmp_way_open(gpointer user)
 {
-    return qmp_is_connected(((Daemon *)user)->qmp);
+    return qmp_has_tablet(((Daemon *)user)->qmp);
 }
 
 static gboolean qmp_way_input(const PvmouseFrame *frame, const VdagentMouseState *raw, gpointer user)
@@ -218,7 +228,7 @@ static gboolean add_channel(Daemon *daemon, const OptionsChannel *options, GErro
 
 static gboolean start_server(Daemon *daemon, GError **error)
 {
-    static const ServerEvents events = { .input_gone = input_gone };
+    static const ServerEvents events = { .input_gone = input_gone, .watched = watched };
     g_autofree char *ticket = daemon->options->ticket_file ? access_ticket(daemon->options, error) : NULL;
 
     if (daemon->options->ticket_file && !ticket) {
@@ -270,7 +280,7 @@ static void stop(Daemon *daemon)
     if (daemon->sinks) {
         sinks_release(daemon->sinks);
     }
-    screens_free(daemon->screens);
+    g_clear_pointer(&daemon->screens, screens_free);
     g_ptr_array_unref(daemon->channels);
     server_free(daemon->server);
     inputs_free(daemon->inputs);
@@ -367,6 +377,9 @@ int main(int argc, char **argv)
         g_log_set_handler("Spice", G_LOG_LEVEL_MASK | G_LOG_FLAG_FATAL | G_LOG_FLAG_RECURSION, spice_log, NULL);
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* a huge page for each thread's stack is memory for nothing */
+        /* libspice-server has 8 MiB for each client, which would else be kept, once for each display's thread. */
+        mallopt(M_MMAP_THRESHOLD, 1 << 16);
+        mallopt(M_TRIM_THRESHOLD, 1 << 17);
     }
     if (!options || !perform(options, &error)) {
         g_printerr("spicevmc: %s\n", error->message);

@@ -10,13 +10,16 @@
 
 typedef struct Screen {
     QXLInstance qxl;
-    guint32 w, h; /* 0x0: no surface */
-    void *pixels;
+    guint32 w, h; /* 0x0: off */
+    void *pixels; /* NULL: no surface */
+    gsize size;
 } Screen;
 
 struct Screens {
     ScreensResized resized;
     gpointer user;
+    gboolean shown;
+    guint show_id;
     guint count;
     Screen screen[LIMIT_DISPLAYS];
 };
@@ -110,45 +113,69 @@ static const QXLInterface interface = {
     .client_monitors_config = client_monitors_config,
 };
 
-static gsize size_of(const Screen *screen)
-{
-    return (gsize)screen->w * screen->h * BYTES_PER_PIXEL;
-}
-
 static void remove_surface(Screen *screen)
 {
     if (screen->pixels) {
         spice_qxl_destroy_primary_surface(&screen->qxl, 0);
-        munmap(screen->pixels, size_of(screen));
+        munmap(screen->pixels, screen->size);
         screen->pixels = NULL;
-        screen->w = screen->h = 0;
     }
 }
 
-static void create_surface(Screen *screen, guint32 w, guint32 h)
+static void create_surface(Screen *screen)
 {
-    void *pixels = mmap(NULL, (gsize)w * h * BYTES_PER_PIXEL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (pixels == MAP_FAILED) {
-        g_warning("no memory for a display of %ux%u", w, h);
-        return;
-    }
-    screen->pixels = pixels;
-    screen->w = w;
-    screen->h = h;
-
     QXLDevSurfaceCreate create = {
-        .width = w,
-        .height = h,
-        .stride = (int32_t)(w * BYTES_PER_PIXEL),
+        .width = screen->w,
+        .height = screen->h,
+        .stride = (int32_t)(screen->w * BYTES_PER_PIXEL),
         .format = SPICE_SURFACE_FMT_32_xRGB,
-        /* Else it would be cleared, and so come to be memory. */
-        .flags = QXL_SURF_FLAG_KEEP_DATA,
+        .flags = QXL_SURF_FLAG_KEEP_DATA, /* else it would be cleared, and so come to be memory */
         .mouse_mode = TRUE, /* client mouse mode is allowed with it */
-        .mem = (uintptr_t)pixels,
     };
 
+    screen->size = (gsize)screen->w * screen->h * BYTES_PER_PIXEL;
+    screen->pixels = mmap(NULL, screen->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (screen->pixels == MAP_FAILED) {
+        screen->pixels = NULL;
+        g_warning("no memory for a display of %ux%u", screen->w, screen->h);
+        return;
+    }
+    create.mem = (uintptr_t)screen->pixels;
     spice_qxl_create_primary_surface(&screen->qxl, 0, &create);
+}
+
+static void show(Screens *screens, gboolean shown)
+{
+    screens->shown = shown;
+    for (guint i = 0; i < screens->count; i++) {
+        Screen *screen = &screens->screen[i];
+
+        if (!shown) {
+            remove_surface(screen);
+        } else if (screen->w > 0 && !screen->pixels) {
+            create_surface(screen);
+        }
+    }
+}
+
+static gboolean show_now(gpointer user)
+{
+    Screens *screens = user;
+
+    screens->show_id = 0;
+    show(screens, TRUE);
+    return G_SOURCE_REMOVE;
+}
+
+void screens_watched(Screens *screens, guint clients, guint viewers)
+{
+    g_clear_handle_id(&screens->show_id, g_source_remove);
+    if (clients == 0 && viewers == 0) {
+        show(screens, FALSE);
+    } else if (!screens->shown) {
+        /* Not at once: libspice-server tells of a channel before it tells the display's thread. */
+        screens->show_id = viewers > 0 ? g_idle_add(show_now, screens) : g_timeout_add(SCREENS_WAIT_MS, show_now, screens);
+    }
 }
 
 Screens *screens_new(const Options *options, SpiceServer *server, ScreensResized resized, gpointer user)
@@ -176,6 +203,7 @@ void screens_free(Screens *screens)
     if (!screens) {
         return;
     }
+    g_clear_handle_id(&screens->show_id, g_source_remove);
     for (guint i = 0; i < screens->count; i++) {
         remove_surface(&screens->screen[i]);
         spice_server_remove_interface(&screens->screen[i].qxl.base);
@@ -195,8 +223,10 @@ void screens_resize(Screens *screens, guint display, guint32 w, guint32 h)
         return;
     }
     remove_surface(screen);
-    if (w > 0) {
-        create_surface(screen, w, h);
+    screen->w = w;
+    screen->h = h;
+    if (w > 0 && screens->shown) {
+        create_surface(screen);
     }
-    screens->resized(display, screen->w, screen->h, screens->user);
+    screens->resized(display, w, h, screens->user);
 }

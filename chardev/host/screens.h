@@ -5,6 +5,10 @@
  * A SPICE client places its pointer on a picture: without one there is neither client mouse mode nor a window. Here the
  * real picture is elsewhere, on a monitor or in Looking Glass, so each display has a surface of zeros, of the size that the
  * guest is known to have. It costs its page tables only: nothing writes to it.
+ *
+ * libspice-server sends the picture of a surface that is there to each viewer that connects, by way of a copy in memory, but
+ * nothing of one that is made while the viewer is connected, as a client clears it by itself. So surfaces are made when
+ * viewers are there, and removed behind the last one.
  */
 #ifndef SCREENS_H
 #define SCREENS_H
@@ -22,6 +26,13 @@ typedef void (*ScreensResized)(guint display, guint32 w, guint32 h, gpointer use
 Screens *screens_new(const Options *options, SpiceServer *server, ScreensResized resized, gpointer user);
 /* Before the server is destroyed. NULL is fine. */
 void screens_free(Screens *screens);
+
+/*
+ * How many clients are connected, and how many channels of displays. A client without any, as Looking Glass's, gets its surfaces
+ * all the same, for its pointer, after SCREENS_WAIT_MS.
+ */
+#define SCREENS_WAIT_MS 500
+void screens_watched(Screens *screens, guint clients, guint viewers);
 
 /* Give a display another size, or none with 0x0. Displays that were not configured are ignored, as are sizes beyond 16384. */
 void screens_resize(Screens *screens, guint display, guint32 w, guint32 h);

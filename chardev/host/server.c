@@ -25,6 +25,7 @@ struct Server {
     gchar *uri;
     Listener *listener; /* NULL on TCP */
     GPtrArray *clients;
+    guint viewers;
 };
 
 static void client_free(gpointer data)
@@ -77,11 +78,15 @@ static void channel_event(int event, const SpiceChannelEventInfo *info, gpointer
             g_info("client connected: %s%s", client->address, client->tls ? ", TLS" : "");
         }
         client->channels++;
+        server->viewers += info->type == SPICE_CHANNEL_DISPLAY;
+        server->events.watched(server->clients->len, server->viewers, server->user);
     } else if (event == SPICE_CHANNEL_EVENT_DISCONNECTED && client) {
         if (--client->channels == 0) {
             g_info("client is gone: %s", client->address);
             g_ptr_array_remove(server->clients, client);
         }
+        server->viewers -= info->type == SPICE_CHANNEL_DISPLAY;
+        server->events.watched(server->clients->len, server->viewers, server->user);
         if (info->type == SPICE_CHANNEL_INPUTS || info->type == SPICE_CHANNEL_MAIN) {
             server->events.input_gone(server->user);
         }

@@ -18,6 +18,8 @@ typedef struct Server Server;
 typedef struct ServerEvents {
     /* A client's input channel, or its main channel, has ended: nothing more is known of its buttons. */
     void (*input_gone)(gpointer user);
+    /* How many clients are connected now, and how many channels of displays they have. */
+    void (*watched)(guint clients, guint viewers, gpointer user);
 } ServerEvents;
 
 /*
