@@ -7,12 +7,20 @@
  * {"event":NAME,"time":MICROSECONDS,…}. Verbs (SEL is 0 clipboard, 1 primary, 2 secondary; TYPE is a number of the
  * vdagent protocol):
  *
- *   connect unix PATH | tcp HOST PORT      disconnect
+ *   connect unix PATH | tcp HOST PORT | tls HOST PORT, then PROPERTY=VALUE…
+ *                                          properties of SpiceSession: password, ca-file, verify (hostname, subject),
+ *                                          cert-subject, enable-usbredir (yes, no), smartcard-certificates (A,B,C), …
+ *   disconnect
+ *   channels                               type, number and last state of each
  *   state                                  mouse mode, agent, capabilities, displays
+ *   mode client | server                   asks for that mouse mode
  *   position X Y DISPLAY                   motion DX DY
+ *   key SCANCODE                           a key of the first PC set, pressed and released
  *   press BUTTON | release BUTTON          buttons 1…7, wheel steps are 4 (up) and 5 (down)
- *   burst position|click|wheel N RATE      N of them, RATE per second or 0 for without a pause; the answer comes when
- *                                          the last one has been handed to the library
+ *   burst position|click|moved-click|wheel N RATE
+ *                                          N of them, RATE per second or 0 for without a pause; the answer comes when
+ *                                          the last one has been handed to the library. Number I of the positions, and
+ *                                          of those where a moved-click is, is 10 + I % 500, 10 + I % 400
  *   latency PATH N GAP                     N times: a position, then wait for a byte on the unix socket PATH, then GAP
  *                                          ms of silence; answers with the times in µs, -1 for "nothing within 2 s"
  *   grab SEL TYPE=FILE…                    offers the files; "TYPE=" never answers a request for that type
@@ -21,6 +29,18 @@
  *   monitor ID X Y W H [MMW MMH]           monitor ID off      send (the configuration built so far)
  *   files PATH…                            answers when all have ended; "file" events tell how each of them did
  *   cancel NAME                            cancels the transfer of that name
+ *   share-cd FILE                          redirects an emulated USB drive with this medium; answers when the library
+ *                                          has given it to a channel, needs enable-usbredir
+ *   unshare                                answers when all redirected devices have been taken away
+ *   ports                                  the named port channels
+ *   port NAME TEXT                         writes to it (C escapes); answers when the library has taken it
+ *   card remove | insert                   the software smartcard, needs smartcard-certificates; only the first
+ *                                          connection of a process can be trusted with it, since the library takes the
+ *                                          reader for known to each later server and does not announce it
+ *
+ * A channel that fails tells why: a "channel" event of state "error" has a reason (connect, tls, link, auth, io) and a
+ * message. A device that the server takes back is a "usb-error". Text from a port comes in "port-data" events, with one
+ * character per byte.
  */
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>
@@ -56,6 +76,11 @@ typedef struct Latency {
     gint64 sent;
     GString *times;
 } Latency;
+
+typedef struct PortWrite {
+    gint64 id;
+    char *text; /* the library sends from here until it calls back */
+} PortWrite;
 
 static GMainLoop *loop;
 static SpiceSession *session;
@@ -96,6 +121,19 @@ static char *quoted(const char *text)
             g_string_append_printf(s, "\\u%04x", (guchar)*text);
         else
             g_string_append_c(s, *text);
+    g_string_append_c(s, '"');
+    return g_string_free(s, FALSE);
+}
+
+/* Bytes that need be no UTF-8: one character of the result's string for each. */
+static char *quoted_bytes(const guchar *data, gsize size)
+{
+    GString *s = g_string_new("\"");
+    for (gsize i = 0; i < size; i++)
+        if (data[i] < 0x20 || data[i] > 0x7e || data[i] == '"' || data[i] == '\\')
+            g_string_append_printf(s, "\\u%04x", data[i]);
+        else
+            g_string_append_c(s, data[i]);
     g_string_append_c(s, '"');
     return g_string_free(s, FALSE);
 }
@@ -231,12 +269,67 @@ static void on_new_file(SpiceMainChannel *channel, SpiceFileTransferTask *task)
     g_signal_connect(task, "notify::progress", G_CALLBACK(on_file_progress), NULL);
 }
 
+static const char *reason(SpiceChannelEvent what)
+{
+    switch (what) {
+    case SPICE_CHANNEL_ERROR_CONNECT:
+        return "connect";
+    case SPICE_CHANNEL_ERROR_TLS:
+        return "tls";
+    case SPICE_CHANNEL_ERROR_LINK:
+        return "link";
+    case SPICE_CHANNEL_ERROR_AUTH:
+        return "auth";
+    default:
+        return "io";
+    }
+}
+
+/* What is known of a channel, as the inside of a JSON object. */
+static char *describe_channel(SpiceChannel *channel, const char *state)
+{
+    int type, number;
+    g_object_get(channel, "channel-type", &type, "channel-id", &number, NULL);
+    return g_strdup_printf("\"type\":\"%s\",\"number\":%d,\"state\":\"%s\"", spice_channel_type_to_string(type), number,
+                           state);
+}
+
 static void on_channel_event(SpiceChannel *channel, SpiceChannelEvent what)
 {
-    int type;
-    g_object_get(channel, "channel-type", &type, NULL);
-    event("channel", "\"type\":\"%s\",\"state\":\"%s\"", spice_channel_type_to_string(type),
-          what == SPICE_CHANNEL_OPENED ? "opened" : what == SPICE_CHANNEL_CLOSED ? "closed" : "error");
+    const char *state = what == SPICE_CHANNEL_OPENED ? "opened" : what == SPICE_CHANNEL_CLOSED ? "closed" : "error";
+    g_autofree char *text = describe_channel(channel, state);
+    g_object_set_data(G_OBJECT(channel), "state", (gpointer)state);
+    if (strcmp(state, "error") == 0) {
+        const GError *error = spice_channel_get_error(channel);
+        g_autofree char *message = quoted(error ? error->message : "");
+        event("channel", "%s,\"reason\":\"%s\",\"message\":%s", text, reason(what), message);
+    } else {
+        event("channel", "%s", text);
+    }
+}
+
+static char *describe_port(SpiceChannel *channel)
+{
+    g_autofree char *name = NULL;
+    gboolean opened;
+    int number;
+    g_object_get(channel, "port-name", &name, "port-opened", &opened, "channel-id", &number, NULL);
+    g_autofree char *text = quoted(name);
+    return g_strdup_printf("\"port\":%s,\"opened\":%s,\"number\":%d,\"webdav\":%s", text, opened ? "true" : "false",
+                           number, SPICE_IS_WEBDAV_CHANNEL(channel) ? "true" : "false");
+}
+
+static void on_port(SpiceChannel *channel)
+{
+    g_autofree char *text = describe_port(channel);
+    event("port", "%s", text);
+}
+
+static void on_port_data(SpiceChannel *channel, gpointer data, int size)
+{
+    g_autofree char *port = describe_port(channel);
+    g_autofree char *text = quoted_bytes(data, size);
+    event("port-data", "%s,\"text\":%s", port, text);
 }
 
 static void on_channel_new(SpiceSession *s, SpiceChannel *channel)
@@ -261,6 +354,12 @@ static void on_channel_new(SpiceSession *s, SpiceChannel *channel)
         displays[number] = channel;
         g_signal_connect(channel, "display-primary-create", G_CALLBACK(on_display), NULL);
         g_signal_connect(channel, "notify::monitors", G_CALLBACK(on_display), NULL);
+        spice_channel_connect(channel);
+    } else if (SPICE_IS_PORT_CHANNEL(channel)) {
+        g_signal_connect(channel, "notify::port-opened", G_CALLBACK(on_port), NULL);
+        g_signal_connect(channel, "port-data", G_CALLBACK(on_port_data), NULL);
+        spice_channel_connect(channel);
+    } else if (SPICE_IS_SMARTCARD_CHANNEL(channel)) {
         spice_channel_connect(channel);
     }
 }
@@ -291,18 +390,88 @@ static void hang_up(void)
     button_mask = 0;
 }
 
-static gboolean dial(char **args)
+/* Sets a property of the session from "name=value". Returns NULL or what is wrong with it. */
+static const char *set_property(const char *pair)
 {
+    g_auto(GStrv) parts = g_strsplit(pair, "=", 2);
+    const char *name = parts[0], *value = parts[1];
+    GParamSpec *spec = value ? g_object_class_find_property(G_OBJECT_GET_CLASS(session), name) : NULL;
+    if (!spec)
+        return "not a property of a session";
+    if (spec->value_type == G_TYPE_STRING) {
+        g_object_set(session, name, value, NULL);
+    } else if (spec->value_type == G_TYPE_BOOLEAN) {
+        g_object_set(session, name, strcmp(value, "yes") == 0, NULL);
+    } else if (spec->value_type == G_TYPE_STRV) {
+        g_auto(GStrv) list = g_strsplit(value, ",", 0);
+        g_object_set(session, name, list, NULL);
+    } else if (G_IS_PARAM_SPEC_FLAGS(spec)) {
+        GFlagsValue *flag = g_flags_get_value_by_nick(G_PARAM_SPEC_FLAGS(spec)->flags_class, value);
+        if (!flag)
+            return "not a value of that property";
+        g_object_set(session, name, flag->value, NULL);
+    } else {
+        return "not a property that can be set";
+    }
+    return NULL;
+}
+
+static void on_usb_error(SpiceUsbDeviceManager *manager, SpiceUsbDevice *device, const GError *error)
+{
+    (void)manager, (void)device;
+    g_autofree char *message = quoted(error->message);
+    event("usb-error", "\"message\":%s", message);
+}
+
+static const char *dial(int argc, char **args)
+{
+    gboolean local = strcmp(args[0], "unix") == 0;
     hang_up();
     session = spice_session_new();
     g_object_set(session, "enable-audio", FALSE, "enable-usbredir", FALSE, "enable-smartcard", FALSE, NULL);
-    if (strcmp(args[0], "unix") == 0)
+    if (local)
         g_object_set(session, "unix-path", args[1], NULL);
-    else
-        g_object_set(session, "host", args[1], "port", args[2], NULL);
+    else if (argc > 2)
+        g_object_set(session, "host", args[1], strcmp(args[0], "tls") == 0 ? "tls-port" : "port", args[2], NULL);
+    for (int i = local ? 2 : 3; i < argc; i++) {
+        const char *problem = set_property(args[i]);
+        if (problem)
+            return problem;
+    }
     g_signal_connect(session, "channel-new", G_CALLBACK(on_channel_new), NULL);
     g_signal_connect(session, "channel-destroy", G_CALLBACK(on_channel_destroy), NULL);
-    return spice_session_connect(session);
+    gboolean usb;
+    g_object_get(session, "enable-usbredir", &usb, NULL);
+    SpiceUsbDeviceManager *manager = usb ? spice_usb_device_manager_get(session, NULL) : NULL;
+    if (manager)
+        g_signal_connect(manager, "device-error", G_CALLBACK(on_usb_error), NULL);
+    return spice_session_connect(session) ? NULL : "cannot connect";
+}
+
+/* Answers with a list of the channels for which describe() gives a text. */
+static void list_channels(gint64 id, char *(*describe)(SpiceChannel *channel))
+{
+    GString *s = g_string_new(NULL);
+    GList *channels = session ? spice_session_get_channels(session) : NULL;
+    for (GList *l = channels; l; l = l->next) {
+        g_autofree char *text = describe(l->data);
+        if (text)
+            g_string_append_printf(s, "%s{%s}", s->len ? "," : "", text);
+    }
+    say("{\"id\":%" G_GINT64_FORMAT ",\"ok\":true,\"list\":[%s]}", id, s->str);
+    g_list_free(channels);
+    g_string_free(s, TRUE);
+}
+
+static char *describe_any(SpiceChannel *channel)
+{
+    const char *state = g_object_get_data(G_OBJECT(channel), "state");
+    return describe_channel(channel, state ? state : "new");
+}
+
+static char *describe_if_port(SpiceChannel *channel)
+{
+    return SPICE_IS_PORT_CHANNEL(channel) ? describe_port(channel) : NULL;
 }
 
 static void state(gint64 id)
@@ -332,10 +501,10 @@ static void press(int button, gboolean down)
 
 static void burst_one(const Burst *burst)
 {
-    if (strcmp(burst->kind, "position") == 0) {
+    if (strcmp(burst->kind, "position") == 0 || strcmp(burst->kind, "moved-click") == 0)
         spice_inputs_channel_position(inputs, 10 + burst->done % 500, 10 + burst->done % 400, 0, button_mask);
+    if (strcmp(burst->kind, "position") == 0)
         return;
-    }
     int button = strcmp(burst->kind, "wheel") == 0 ? SPICE_MOUSE_BUTTON_DOWN : SPICE_MOUSE_BUTTON_LEFT;
     press(button, TRUE);
     press(button, FALSE);
@@ -520,6 +689,104 @@ static gboolean cancel(const char *wanted)
     return FALSE;
 }
 
+static void port_written(GObject *source, GAsyncResult *result, gpointer data)
+{
+    PortWrite *writing = data;
+    g_autoptr(GError) error = NULL;
+    if (spice_port_channel_write_finish(SPICE_PORT_CHANNEL(source), result, &error) >= 0)
+        done(writing->id);
+    else
+        failed(writing->id, error->message);
+    g_free(writing->text);
+    g_free(writing);
+}
+
+static void write_port(gint64 id, const char *wanted, const char *escaped)
+{
+    GList *channels = session ? spice_session_get_channels(session) : NULL;
+    SpicePortChannel *port = NULL;
+    for (GList *l = channels; l && !port; l = l->next) {
+        g_autofree char *name = NULL;
+        if (SPICE_IS_PORT_CHANNEL(l->data))
+            g_object_get(l->data, "port-name", &name, NULL);
+        if (g_strcmp0(name, wanted) == 0)
+            port = l->data;
+    }
+    g_list_free(channels);
+    if (!port) {
+        failed(id, "no such port");
+        return;
+    }
+    PortWrite *writing = g_new0(PortWrite, 1);
+    *writing = (PortWrite){ id, g_strcompress(escaped) };
+    spice_port_channel_write_async(port, writing->text, strlen(writing->text), NULL, port_written, writing);
+}
+
+static void cd_redirected(GObject *source, GAsyncResult *result, gpointer data)
+{
+    g_autofree gint64 *id = data;
+    g_autoptr(GError) error = NULL;
+    if (spice_usb_device_manager_connect_device_finish(SPICE_USB_DEVICE_MANAGER(source), result, &error))
+        done(*id);
+    else
+        failed(*id, error->message);
+}
+
+/* The new drive is announced from the main loop; of its own accord the library would redirect none. */
+static void on_usb_device(SpiceUsbDeviceManager *manager, SpiceUsbDevice *device, gpointer id)
+{
+    if (!spice_usb_device_manager_is_device_shared_cd(manager, device))
+        return;
+    g_signal_handlers_disconnect_by_func(manager, on_usb_device, id);
+    spice_usb_device_manager_connect_device_async(manager, device, NULL, cd_redirected, id);
+}
+
+static const char *share_cd(gint64 id, char *path)
+{
+    SpiceUsbDeviceManager *manager = spice_usb_device_manager_get(session, NULL);
+    if (!manager)
+        return "no USB here";
+    if (!spice_usb_device_manager_create_shared_cd_device(manager, path, NULL))
+        return "not a medium";
+    g_signal_connect(manager, "device-added", G_CALLBACK(on_usb_device), g_memdup2(&id, sizeof id));
+    return NULL;
+}
+
+static void unshare_next(gint64 *id);
+
+static void unshared(GObject *source, GAsyncResult *result, gpointer data)
+{
+    gint64 *id = data;
+    g_autoptr(GError) error = NULL;
+    if (spice_usb_device_manager_disconnect_device_finish(SPICE_USB_DEVICE_MANAGER(source), result, &error)) {
+        unshare_next(id);
+        return;
+    }
+    failed(*id, error->message);
+    g_free(id);
+}
+
+static void unshare_next(gint64 *id)
+{
+    SpiceUsbDeviceManager *manager = spice_usb_device_manager_get(session, NULL);
+    g_autoptr(GPtrArray) devices = manager ? spice_usb_device_manager_get_devices(manager) : g_ptr_array_new();
+    for (guint i = 0; i < devices->len; i++)
+        if (spice_usb_device_manager_is_device_connected(manager, devices->pdata[i])) {
+            spice_usb_device_manager_disconnect_device_async(manager, devices->pdata[i], NULL, unshared, id);
+            return;
+        }
+    done(*id);
+    g_free(id);
+}
+
+static const char *move_card(const char *how)
+{
+    SpiceSmartcardManager *manager = spice_smartcard_manager_get();
+    gboolean moved = strcmp(how, "insert") == 0 ? spice_smartcard_manager_insert_card(manager)
+                                                : spice_smartcard_manager_remove_card(manager);
+    return moved ? NULL : "no software card";
+}
+
 typedef struct Verb {
     const char *name;
     int args;     /* at least so many */
@@ -533,7 +800,9 @@ static const Verb verbs[] = {
     { "release", 1, INPUTS, FALSE }, { "burst", 3, INPUTS, TRUE },    { "latency", 3, INPUTS, TRUE },
     { "grab", 1, MAIN, FALSE },      { "ungrab", 1, MAIN, FALSE },    { "request", 3, MAIN, TRUE },
     { "monitor", 2, MAIN, FALSE },   { "send", 0, MAIN, FALSE },      { "files", 1, MAIN, TRUE },
-    { "cancel", 1, MAIN, FALSE },
+    { "cancel", 1, MAIN, FALSE },    { "channels", 0, ANY, TRUE },    { "mode", 1, MAIN, FALSE },
+    { "key", 1, INPUTS, FALSE },     { "share-cd", 1, MAIN, TRUE },   { "unshare", 0, MAIN, TRUE },
+    { "ports", 0, ANY, TRUE },       { "port", 2, MAIN, TRUE },       { "card", 1, MAIN, FALSE },
 };
 
 /* Returns NULL or what went wrong. */
@@ -541,7 +810,7 @@ static const char *perform(gint64 id, const char *verb, int argc, char **args)
 {
     guint selection = argc > 0 ? strtoul(args[0], NULL, 10) % SELECTIONS : 0;
     if (strcmp(verb, "connect") == 0)
-        return dial(args) ? NULL : "cannot connect";
+        return dial(argc, args);
     if (strcmp(verb, "disconnect") == 0)
         hang_up();
     else if (strcmp(verb, "state") == 0)
@@ -572,6 +841,23 @@ static const char *perform(gint64 id, const char *verb, int argc, char **args)
         files(id, args);
     else if (strcmp(verb, "cancel") == 0)
         return cancel(args[0]) ? NULL : "no such transfer";
+    else if (strcmp(verb, "channels") == 0)
+        list_channels(id, describe_any);
+    else if (strcmp(verb, "ports") == 0)
+        list_channels(id, describe_if_port);
+    else if (strcmp(verb, "mode") == 0)
+        spice_main_channel_request_mouse_mode(
+            main_channel, strcmp(args[0], "client") == 0 ? SPICE_MOUSE_MODE_CLIENT : SPICE_MOUSE_MODE_SERVER);
+    else if (strcmp(verb, "key") == 0)
+        spice_inputs_channel_key_press_and_release(inputs, strtoul(args[0], NULL, 0));
+    else if (strcmp(verb, "share-cd") == 0)
+        return share_cd(id, args[0]);
+    else if (strcmp(verb, "unshare") == 0)
+        unshare_next(g_memdup2(&id, sizeof id));
+    else if (strcmp(verb, "port") == 0)
+        write_port(id, args[0], args[1]);
+    else if (strcmp(verb, "card") == 0)
+        return move_card(args[0]);
     return NULL;
 }
 

@@ -224,6 +224,10 @@ class Machine:
         """Calls the function when the test is over, however it ends."""
         self._deferred.append(function)
 
+    def forget_probes(self):
+        """The guest has rebooted: they are gone."""
+        self._probes = []
+
     def finish_test(self):
         while self._deferred:
             self._deferred.pop()()
@@ -357,4 +361,4 @@ def main(tests, agent):
     return 1 if runner.failed else 0
 
 
-__all__ = ["Failure", "Skip", "fresh", "machine", "ours_only", "wait_for"]
+__all__ = ["Failure", "Skip", "build_client", "fresh", "machine", "ours_only", "wait_for"]

@@ -391,6 +391,7 @@ class VM:
     host     with agent "host": arguments of Host
     session  unit to start at boot, None for none
     pvmouse  adds the dedicated pointer port, its host end is the unix socket self.pvmouse
+    cmdline  further words for the kernel
     extra    further QEMU arguments; "{dir}" stands for the directory of this VM's sockets
     """
 
@@ -399,7 +400,7 @@ class VM:
               "VGA": "VGA,id=video,vgamem_mb=%d"}
 
     def __init__(self, image, display="virtio", heads=1, agent="spicevmc", session="session-alice@7.service",
-                 pvmouse=False, memory=1024, keep=False, extra=(), host=None):
+                 pvmouse=False, memory=1024, keep=False, extra=(), host=None, cmdline=""):
         self.dir = tempfile.mkdtemp(prefix="spice-pv-vm.")
         self.spice = os.path.join(self.dir, "spice.sock")
         self.vnc = os.path.join(self.dir, "vnc.sock")
@@ -413,16 +414,16 @@ class VM:
         try:
             if self.host:
                 self.host.start()
-            self._start(image, display, heads, agent, pvmouse, memory, keep, extra)
+            self._start(image, display, heads, agent, pvmouse, memory, keep, extra, cmdline)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, image, display, heads, agent, pvmouse, memory, keep, extra):
+    def _start(self, image, display, heads, agent, pvmouse, memory, keep, extra, more):
         disk = os.path.join(self.dir, "disk.qcow2")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b",
                         os.path.join(image, "disk.img"), disk], check=True)
-        cmdline = "root=/dev/vda rw quiet console=ttyS0 systemd.getty_auto=no panic=-1 mitigations=off"
+        cmdline = "root=/dev/vda rw quiet console=ttyS0 systemd.getty_auto=no panic=-1 mitigations=off " + more
         if self.session:
             cmdline += " systemd.wants=" + self.session
         path = lambda name: os.path.join(self.dir, name)
@@ -600,9 +601,9 @@ class Client:
                           (name, fields, timeout, self.events[since:][-8:]))
         return found
 
-    def connect(self, path, timeout=20):
+    def connect(self, path, *properties, timeout=20):
         mark = self.mark()
-        self.command("connect", "unix", path)
+        self.command("connect", "unix", path, *properties)
         self.wait_event("channel", mark, timeout, type="inputs", state="opened")
 
     def state(self):

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""spicevmc: a QEMU without SPICE, our host daemon, an unmodified client, and the guest package."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import time
+
+import rawspice
+import vm
+from harness import *
+from test_files import clean, make, received, start_and_wait_progress
+from test_pointer import check, edge_points, misses, settle, two_heads
+
+CONSOLE = "org.spice-pv.console.0"
+HOST = {"agent": "host", "heads": 2, "cmdline": "video=Virtual-2:1024x768e",
+        "host": {"displays": ("1024x768", "1024x768"), "qmp": True,
+                 "channels": (("vdagent",), ("pvmouse",), ("usbredir",), ("smartcard",), ("port", "name=" + CONSOLE))}}
+
+
+# A tablet without a display of its own spans all of them: exact with one.
+ONE_HEAD = {"agent": "host", "host": {"qmp": True}}
+
+
+def rss(m):
+    """Peak of the daemon's memory, in KiB; never above the bound that is promised."""
+    peak = m.vm.host.rss_peak()
+    if peak > 30 * 1024:
+        raise Failure("spicevmc took %d KiB" % peak)
+    return peak
+
+
+def pressed(m, counts, button="272"):
+    """Presses and waits until the guest has it down; returns a function that waits until it is up."""
+    counts("reset")
+    m.client.command("press", 1)
+    wait_for(lambda: counts()["press"].get(button), 5, lambda: "press: %s" % counts())
+    return lambda timeout=5: wait_for(lambda: counts()["release"].get(button), timeout,
+                                      lambda: "still pressed: %s" % counts())
+
+
+def click_arrives(m, counts, timeout=5):
+    counts("reset")
+    m.client.click(1)
+    wait_for(lambda: counts()["release"].get("272"), timeout, lambda: "no click: %s" % counts())
+
+
+@machine(**HOST)
+@ours_only
+def test_host_qemu_has_no_spice(m):
+    args = vm.without_spice(["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none", "-S", "-spice",
+                             "unix=on,disable-ticketing=on,addr=" + os.path.join(m.vm.dir, "none.sock")])
+    run = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20)
+    if run.returncode == 0 or "spice" not in run.stdout.lower():
+        raise Failure("QEMU took -spice: %s" % run.stdout)
+    status = m.vm.host.status()
+    if status["sink"] != "pvmouse" or len(status["clients"]) != 1 or not all(c["qemu"] for c in status["channels"]):
+        raise Failure("status: %s" % status)
+    wanted = {"vdagent": "open", "pvmouse": "open"}
+    wait_for(lambda: all(m.vm.host.channel(kind)["guest"] == state for kind, state in wanted.items()), 10,
+             lambda: "QMP tells which ports are open: %s" % m.vm.host.status()["channels"])
+
+
+@machine(**HOST)
+@ours_only
+def test_host_clipboard_both_ways(m):
+    m.client.offer(b"from the client")
+    m.guest.until("[ \"$(xclip -o -selection clipboard)\" = 'from the client' ]", 10, user="alice")
+    m.guest.run("printf 'from the guest' | xclip -i -selection clipboard", user="alice")
+    wait_for(lambda: m.client.fetch() == b"from the guest", 10, "the guest's text")
+    big = os.urandom(2 << 20).hex().encode()
+    m.client.offer(big)
+    m.guest.until("[ $(xclip -o -selection clipboard | wc -c) = %d ]" % len(big), 30, user="alice")
+    m.guest.run("head -c 3000000 /dev/urandom | base64 -w 0 >/tmp/big; xclip -i -selection clipboard </tmp/big",
+                user="alice", timeout=60)
+    big = m.guest.pull("/tmp/big")
+    wait_for(lambda: m.client.fetch(timeout=60) == big, 60, "4 MB from the guest")
+    rss(m)
+
+
+@machine(**HOST)
+@ours_only
+def test_host_file(m):
+    clean(m)
+    path, digest = make(m, "through spicevmc.bin", 20 << 20)
+    m.client.command("files", path, timeout=120)
+    received(m, "through spicevmc.bin", digest)
+    rss(m)
+
+
+@machine(**HOST)
+@ours_only
+def test_host_pointer_two_displays(m):
+    origins = two_heads(m, "--right-of {first}")
+    pointer = m.pointer()
+    for display in (0, 1):
+        check(misses(m, pointer, edge_points(1024, 768), display, origins[display]))
+
+
+@machine(**HOST)
+@ours_only
+def test_host_clicks_are_not_lost(m):
+    counts = m.evdev()
+    for kind, wanted in (("click", {"press": {"272": 200}, "release": {"272": 200}}), ("wheel", {"wheel": -200})):
+        counts("reset")
+        m.client.command("burst", kind, 200, 0)
+        seen = settle(counts)
+        if {key: seen[key] for key in wanted} != wanted:
+            raise Failure("200 %ss became %s; %s" % (kind, seen, m.vm.host.status()["counters"]))
+
+
+@machine(**HOST)
+@ours_only
+def test_host_clicks_during_file(m):
+    """The pointer has its own port: bulk data of the agent delay and merge nothing."""
+    clean(m)
+    path, digest = make(m, "bulk.bin", 60 << 20)
+    counts = m.evdev()
+    transfer = start_and_wait_progress(m, path)
+    counts("reset")
+    m.client.command("burst", "click", 200, 0)
+    seen = settle(counts)
+    if not m.client.finish(transfer, 120)["ok"]:
+        raise Failure("the transfer failed")
+    if seen["press"] != {"272": 200} or seen["release"] != {"272": 200}:
+        raise Failure("200 clicks became %s" % seen)
+    received(m, "bulk.bin", digest)
+    rss(m)
+
+
+@machine(**HOST)
+@ours_only
+def test_host_resize(m):
+    """MONITORS_CONFIG is the agent's; the blank picture follows what the agent has done."""
+    m.client.command("monitor", 0, 0, 0, 1200, 700)
+    m.client.command("monitor", 1, 1200, 0, 800, 600)
+    m.client.command("send")
+    m.guest.until("xrandr | grep -q 1200x700+ && xrandr | grep -q 800x600+", 20, user="alice")
+    wait_for(lambda: sorted((d["width"], d["height"]) for d in m.client.state()["displays"]) == [(800, 600), (1200, 700)],
+             10, lambda: "the client's displays: %s" % m.client.state()["displays"])
+    check(misses(m, m.pointer(), edge_points(1200, 700)[:6]))
+    m.client.command("monitor", 0, 0, 0, 1024, 768)
+    m.client.command("monitor", 1, 1024, 0, 1024, 768)
+    m.client.command("send")
+    m.guest.until("[ $(xrandr | grep -c 1024x768+) = 2 ]", 20, user="alice")
+
+
+@machine(**HOST)
+@ours_only
+def test_host_restart_after_kill(m):
+    """QEMU survives, the guest recovers within 3 s, a new client connects, nothing is stuck."""
+    counts = m.evdev()
+    released = pressed(m, counts)
+    m.vm.host.kill()
+    released()
+    m.client.command("disconnect")
+    m.vm.host.start()
+    begin = time.monotonic()
+    m.vm.host.wait_sink("pvmouse", 10)
+    took = time.monotonic() - begin
+    m.client.connect(m.vm.spice)
+    m.client.wait_agent(10)
+    click_arrives(m, counts)
+    m.client.offer(b"after the restart")
+    m.guest.until("[ \"$(xclip -o -selection clipboard)\" = 'after the restart' ]", 10, user="alice")
+    if took > 3:
+        raise Failure("the guest was back after %.1f s" % took)
+
+
+@machine(**HOST)
+@ours_only
+def test_host_client_killed_with_button_down(m):
+    counts = m.evdev()
+    released = pressed(m, counts)
+    m.client.close()
+    released()
+    m.client = vm.Client(build_client(), m.vm.dir)
+    m.client.connect(m.vm.spice)
+    m.client.wait_agent()
+    click_arrives(m, counts)
+
+
+@machine(**HOST)
+@ours_only
+def test_host_second_client_replaces_the_first(m):
+    counts = m.evdev()
+    released = pressed(m, counts)
+    second = vm.Client(build_client(), m.vm.dir)
+    m.defer(second.close)
+    second.connect(m.vm.spice)
+    released()
+    second.wait_agent()
+    second.position(100, 100)
+    wait_for(lambda: len(m.vm.host.status()["clients"]) == 1, 5, lambda: "clients: %s" % m.vm.host.status()["clients"])
+
+
+@machine(**HOST)
+@ours_only
+def test_host_connects_fifty_times(m):
+    def shown():
+        return [display["width"] for display in m.client.state()["displays"]] == [1024, 1024]
+
+    for number in range(50):
+        m.client.command("disconnect")
+        m.client.connect(m.vm.spice)
+        wait_for(shown, 10, "both displays")  # a client that goes before that can end libspice-server, see docs/decisions.md
+    m.client.wait_agent()
+    click_arrives(m, m.evdev())
+    rss(m)
+
+
+@machine(**ONE_HEAD)
+@ours_only
+def test_host_switches_sinks_with_button_down(m):
+    """From the pvmouse port to QEMU's tablet and back: released on the old way, pressed on the new one, no jump."""
+    old, tablet = m.evdev(), m.evdev("QEMU Virtio Tablet")
+    pointer = m.pointer()
+    m.client.position(300, 300)
+    time.sleep(0.5)
+    before = pointer.now()
+    released = pressed(m, old)
+    tablet("reset")
+    m.defer(lambda: m.guest.run("systemctl start spice-pvmouse"))
+    m.guest.run("systemctl stop spice-pvmouse")
+    m.vm.host.wait_sink("qmp", 10)
+    released()
+    wait_for(lambda: tablet()["press"].get("272"), 5, lambda: "not pressed on the tablet: %s" % tablet())
+    old("reset")
+    m.guest.run("systemctl start spice-pvmouse")
+    m.vm.host.wait_sink("pvmouse", 10)
+    wait_for(lambda: tablet()["release"].get("272"), 5, lambda: "not released on the tablet: %s" % tablet())
+    wait_for(lambda: old()["press"].get("272"), 5, lambda: "not pressed on the port: %s" % old())
+    m.client.command("release", 1)
+    wait_for(lambda: old()["release"].get("272"), 5, lambda: "not released on the port: %s" % old())
+    after = pointer.now()
+    if max(abs(after[0] - before[0]), abs(after[1] - before[1])) > 1:  # a tablet is a pixel off in Xorg
+        raise Failure("the pointer has jumped from %s to %s" % (before, after))
+
+
+@machine(**HOST)
+@ours_only
+def test_host_guest_agent_killed(m):
+    """The client keeps its own pointer; what was open ends; the next agent works."""
+    m.guest.run("printf owned | xclip -i -selection clipboard", user="alice")
+    wait_for(lambda: m.client.fetch() == b"owned", 10, "the guest's text")
+    mark = m.client.mark()
+    m.defer(lambda: m.guest.run("systemctl start spice-agent-system"))
+    m.guest.run("systemctl stop spice-agent-system")
+    m.client.wait_event("release", mark, 10, selection=0)
+    if m.client.state()["mouse"] != "client":
+        raise Failure("the client lost its pointer: %s" % m.client.state())
+    click_arrives(m, m.evdev())
+    m.guest.run("systemctl start spice-agent-system")
+    wait_for(lambda: 5 in m.client.state()["caps"], 20, "the next agent's clipboard")
+    m.client.offer(b"to the next agent")
+    m.guest.until("[ \"$(xclip -o -selection clipboard)\" = 'to the next agent' ]", 20, user="alice")
+
+
+@machine(**HOST)
+@ours_only
+def test_host_guest_that_never_reads(m):
+    """A stopped agent: the file waits, then fails; the pointer, QMP and memory do not notice."""
+    daemon = m.pid("spice-agent-system")
+    clean(m)
+    path, digest = make(m, "stuck.bin", 200 << 20)
+    counts = m.evdev()
+    m.defer(lambda: m.guest.run("kill -CONT %d" % daemon, check=False))
+    transfer = start_and_wait_progress(m, path)
+    m.guest.run("kill -STOP %d" % daemon)
+    time.sleep(2)
+    for _ in range(20):
+        click_arrives(m, counts)
+    m.vm.qmp.command("query-status")
+    if m.client.finish(transfer, 60)["ok"]:
+        raise Failure("the transfer to a stopped guest succeeded")
+    rss(m)
+    m.guest.run("kill -CONT %d" % daemon)
+    m.client.wait_agent(30)
+    clean(m)
+    path, digest = make(m, "again.bin", 1 << 20)
+    wait_for(lambda: m.client.finish(m.client.start("files", path), 60)["ok"], 30, "a transfer after that", 1)
+    received(m, "again.bin", digest)
+
+
+@machine(**HOST)
+@fresh
+@ours_only
+def test_host_guest_reboots(m):
+    m.vm.qmp.command("set-action", reboot="reset")
+    released = pressed(m, m.evdev())
+    m.vm.qmp.command("system_reset")
+    wait_for(lambda: m.vm.host.status()["sink"] != "pvmouse", 20, "the guest has gone")
+    m.forget_probes()
+    m.vm.host.wait_sink("pvmouse", 120)
+    m.vm.guest.run("true", timeout=120)
+    m.vm.wait_session("alice", 120)
+    m.client.wait_agent(60)
+    m.client.command("release", 1)
+    click_arrives(m, m.evdev())
+
+
+@machine(**HOST)
+@fresh
+@ours_only
+def test_host_qemu_killed(m):
+    os.kill(m.vm.pid, signal.SIGKILL)
+    wait_for(lambda: not any(c["qemu"] for c in m.vm.host.status()["channels"]), 10, "spicevmc notices")
+    wait_for(lambda: m.vm.host.status()["sink"] == "none", 5, "no way for the pointer")
+    wait_for(lambda: m.client.state()["mouse"] == "server", 5, lambda: "the client: %s" % m.client.state())
+    rss(m)
+
+
+LEGACY = {"agent": "host", "image": "vdagent", "host": {"channels": (("vdagent",),)}}
+
+
+@machine(**LEGACY)
+@ours_only
+def test_host_legacy_agent(m):
+    """A guest that knows nothing of us: spice-vdagent and no pvmouse port."""
+    m.client.wait_agent(60)
+    m.vm.host.wait_sink("legacy")
+    counts = m.evdev("spice vdagent tablet")
+    counts("reset")
+    m.client.command("burst", "click", 50, 40)
+    seen = settle(counts)
+    if seen["press"] != {"272": 50} or seen["release"] != {"272": 50}:
+        raise Failure("50 clicks became %s; %s" % (seen, m.vm.host.status()["counters"]))
+    m.guest.until("pgrep -x spice-vdagent", 60)
+    m.client.offer(b"from the client")
+    m.guest.until("[ \"$(xclip -o -selection clipboard)\" = 'from the client' ]", 20, user="alice")
+    m.guest.run("printf 'from the guest' | xclip -i -selection clipboard", user="alice")
+    wait_for(lambda: m.client.fetch() == b"from the guest", 10, "the guest's text")
+
+
+@machine(**HOST)
+@ours_only
+def test_host_usb_cd(m):
+    """A device of the client's is there in the guest, and reads as it is."""
+    image = os.path.join(m.vm.dir, "cd.iso")
+    data = os.urandom(1 << 20) * 16
+    with open(image, "wb") as file:
+        file.write(data)
+    m.client.command("disconnect")
+    m.client.connect(m.vm.spice, "enable-usbredir=yes")
+    m.defer(m.reconnect)
+    m.client.command("share-cd", image, timeout=30)
+    m.guest.until("grep -q 'Spice CD' /sys/bus/usb/devices/*/product && [ -b /dev/sr0 ]", 30)
+    if m.guest.run("sha256sum </dev/sr0", timeout=60).split()[0] != hashlib.sha256(data).hexdigest():
+        raise Failure("the CD reads differently")
+    m.client.command("unshare")
+    m.guest.until("! grep -q 'Spice CD' /sys/bus/usb/devices/*/product", 20)
+    rss(m)
+
+
+@machine(**HOST)
+@ours_only
+def test_host_smartcard(m):
+    """The guest sees the card's ATR and talks to it."""
+    main = rawspice.Main(m.vm.spice)  # takes the client's place
+    m.defer(lambda: (main.close(), m.reconnect()))
+    main.attach()
+    card = rawspice.Smartcard(m.vm.spice, session=main.session)
+    card.add_reader()
+    card.insert(bytes.fromhex("3b0123"))
+    m.guest.until("smartcard | grep -q 3b0123", 30)
+    m.guest.until("smartcard 00a4040000 | grep -qi 6d00", 30)
+
+
+@machine(**HOST)
+@ours_only
+def test_host_terminal_both_ways(m):
+    port = "/dev/virtio-ports/" + CONSOLE
+    mark = m.client.mark()
+    reader = m.guest.start("exec 3<>%s; cat <&3 & exec cat >&3" % port)
+    m.client.wait_event("port", mark, 10, port=CONSOLE, opened=True)
+    m.client.command("port", CONSOLE, "to the guest")
+    wait_for(lambda: bytes(reader.out) == b"to the guest", 10, lambda: "the guest read: %s" % reader.describe())
+    reader.write("from the guest\n")
+    m.client.wait_event("port-data", mark, 10, port=CONSOLE, text="from the guest\n")
+    mark = m.client.mark()
+    reader.kill()  # the whole group
+    m.client.wait_event("port", mark, 10, port=CONSOLE, opened=False)
