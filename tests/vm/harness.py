@@ -361,4 +361,4 @@ def main(tests, agent):
     return 1 if runner.failed else 0
 
 
-__all__ = ["Failure", "Skip", "build_client", "fresh", "machine", "ours_only", "wait_for"]
+__all__ = ["BUILD", "Failure", "Skip", "build_client", "fresh", "machine", "ours_only", "wait_for"]

@@ -4,8 +4,10 @@
 import hashlib
 import os
 import signal
+import struct
 import subprocess
 import time
+import zlib
 
 import rawspice
 import vm
@@ -381,3 +383,80 @@ def test_host_terminal_both_ways(m):
     mark = m.client.mark()
     reader.kill()  # the whole group
     m.client.wait_event("port", mark, 10, port=CONSOLE, opened=False)
+
+
+@machine(**ONE_HEAD)
+@ours_only
+def test_host_keyboard(m):
+    keys = m.guest.start("exec probe evdev -v 'AT Translated Set 2 keyboard'")
+    m.defer(lambda: keys.kill(9))
+    keys.line(10)
+    m.client.command("key", 30)
+    for value in (1, 0):
+        wait_for(lambda: (" 1 30 %d\n" % value).encode() in bytes(keys.out), 10, lambda: "keys: %s" % keys.describe())
+
+
+@machine(**ONE_HEAD)
+@ours_only
+def test_host_server_mouse_mode(m):
+    """The guest's pointer is moved, as in a game: relative motion on its own device."""
+    m.defer(lambda: m.client.command("mode", "client"))
+    m.client.command("mode", "server")
+    wait_for(lambda: m.client.state()["mouse"] == "server", 5, "server mouse mode")
+    counts = m.evdev("SPICE pvmouse relative")
+    counts("reset")
+    for _ in range(20):
+        m.client.command("motion", 3, -2)
+    m.client.click(1)
+    seen = settle(counts)
+    if (seen["rel_x"], seen["rel_y"], seen["press"], seen["release"]) != (60, -40, {"272": 1}, {"272": 1}):
+        raise Failure("20 motions by 3,-2 and a click became %s" % seen)
+
+
+def png(path, width, height, rows):
+    """Writes RGB rows."""
+    def part(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) +
+                   part(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))) + part(b"IEND", b""))
+
+
+def screenshot(dump, path):
+    """Makes a PNG of what Xvfb keeps in its frame buffer file, which is an X window dump of 32 bits a pixel."""
+    with open(dump, "rb") as file:
+        data = file.read()
+    header = struct.unpack(">25I", data[:100])
+    start, width, height, line = header[0] + 12 * header[19], header[4], header[5], header[12]
+    rows = [data[start + y * line:start + y * line + 4 * width] for y in range(height)]
+    png(path, width, height, [bytes(row[x + i] for x in range(0, 4 * width, 4) for i in (2, 1, 0)) for row in rows])
+
+
+@machine(**ONE_HEAD)
+@ours_only
+def test_host_remote_viewer(m):
+    """The client that people use, by the file that spicevmc prints."""
+    file, fb = os.path.join(m.vm.dir, "vm.vv"), os.path.join(m.vm.dir, "fb")
+    with open(file, "w") as out:
+        out.write(m.vm.host.print("vv"))
+    os.mkdir(fb)
+    read, write = os.pipe()
+    xvfb = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x900x24", "-fbdir", fb, "-nolisten",
+                             "tcp"], pass_fds=[write], stderr=subprocess.DEVNULL)
+    m.defer(lambda: (xvfb.terminate(), xvfb.wait()))
+    os.close(write)
+    with open(read) as line:
+        display = ":" + line.readline().strip()
+    log = open(os.path.join(m.vm.dir, "remote-viewer.log"), "wb")
+    environment = dict(os.environ, DISPLAY=display, HOME=m.vm.dir, GSETTINGS_BACKEND="memory")
+    environment.pop("WAYLAND_DISPLAY", None)
+    viewer = subprocess.Popen(["dbus-run-session", "--", "remote-viewer", file], env=environment, stdout=log, stderr=log)
+    m.defer(lambda: (viewer.kill(), viewer.wait(), m.reconnect()))
+    windows = lambda: subprocess.run(["xwininfo", "-display", display, "-root", "-tree"], stdout=subprocess.PIPE,
+                                     text=True).stdout
+    wait_for(lambda: "Remote Viewer" in windows() and m.vm.host.status()["clients"] and
+             m.vm.host.status()["clients"][0]["channels"] >= 3, 30,
+             lambda: "%s\n%s" % (windows(), open(log.name).read()[-2000:]))
+    directory = os.path.join(BUILD, "tests", "vm", "logs")
+    os.makedirs(directory, exist_ok=True)
+    screenshot(os.path.join(fb, "Xvfb_screen0"), os.path.join(directory, "remote-viewer.png"))
