@@ -423,13 +423,15 @@ def png(path, width, height, rows):
 
 
 def screenshot(dump, path):
-    """Makes a PNG of what Xvfb keeps in its frame buffer file, which is an X window dump of 32 bits a pixel."""
+    """Makes a PNG of what Xvfb keeps in its frame buffer file, which is an X window dump of 32 bits a pixel. Returns whether
+    there is anything to be seen."""
     with open(dump, "rb") as file:
         data = file.read()
     header = struct.unpack(">25I", data[:100])
     start, width, height, line = header[0] + 12 * header[19], header[4], header[5], header[12]
     rows = [data[start + y * line:start + y * line + 4 * width] for y in range(height)]
     png(path, width, height, [bytes(row[x + i] for x in range(0, 4 * width, 4) for i in (2, 1, 0)) for row in rows])
+    return any(any(row) for row in rows)
 
 
 @machine(**ONE_HEAD)
@@ -459,4 +461,5 @@ def test_host_remote_viewer(m):
              lambda: "%s\n%s" % (windows(), open(log.name).read()[-2000:]))
     directory = os.path.join(BUILD, "tests", "vm", "logs")
     os.makedirs(directory, exist_ok=True)
-    screenshot(os.path.join(fb, "Xvfb_screen0"), os.path.join(directory, "remote-viewer.png"))
+    wait_for(lambda: screenshot(os.path.join(fb, "Xvfb_screen0"), os.path.join(directory, "remote-viewer.png")), 30,
+             "the viewer draws its window", 1)
