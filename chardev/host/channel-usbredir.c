@@ -14,28 +14,22 @@
 
 #include <string.h>
 
+/* What QEMU has not taken yet; when it is full the client's data are not taken. */
+#define OUTPUT 65536u
+
 typedef struct UsbredirChannel {
     Channel base;
     Usbfilter *filter;
     guint8 input[LIMIT_READ]; /* from QEMU, on the way through the filter */
     gsize from, to;
+    guint8 output[OUTPUT]; /* for QEMU, out of the filter: one write for a packet, not one for each of its pieces */
+    gsize output_from, output_to;
     gboolean client;
-    guint news_id;
 } UsbredirChannel;
-
-/* A refusal that the client is to be told of: libspice-server must read, but not from inside one of its calls. */
-static gboolean news(gpointer user)
-{
-    UsbredirChannel *usb = user;
-
-    usb->news_id = 0;
-    channel_wake(&usb->base);
-    return G_SOURCE_REMOVE;
-}
 
 static void start_over(UsbredirChannel *usb)
 {
-    usb->from = usb->to = 0;
+    usb->from = usb->to = usb->output_from = usb->output_to = 0;
     usbfilter_reset(usb->filter);
 }
 
@@ -47,9 +41,7 @@ static gboolean note(UsbredirChannel *usb, UsbfilterSide side, UsbfilterResult r
     if (result == USBFILTER_REFUSED) {
         channel->dropped++;
         log_peer(&channel->log_client, "USB device %04x:%04x is not allowed here: %s", event->vendor, event->product, event->why);
-        if (usb->news_id == 0) {
-            usb->news_id = g_idle_add(news, usb);
-        }
+        channel_wake_later(channel); /* the client is to be told */
         return TRUE;
     }
     log_peer(side == USBFILTER_CLIENT ? &channel->log_client : &channel->log_guest, "%s: %s", channel->options->path,
@@ -60,6 +52,17 @@ static gboolean note(UsbredirChannel *usb, UsbfilterSide side, UsbfilterResult r
     return FALSE;
 }
 
+/* True when all has been written. */
+static gboolean flush(UsbredirChannel *usb)
+{
+    usb->output_from += endpoint_write(usb->base.endpoint, usb->output + usb->output_from, usb->output_to - usb->output_from);
+    if (usb->output_from < usb->output_to) {
+        return FALSE;
+    }
+    usb->output_from = usb->output_to = 0;
+    return TRUE;
+}
+
 static int server_write(Channel *channel, const uint8_t *data, int size)
 {
     UsbredirChannel *usb = (UsbredirChannel *)channel;
@@ -67,21 +70,24 @@ static int server_write(Channel *channel, const uint8_t *data, int size)
     UsbfilterEvent event;
     UsbfilterResult result;
 
-    if (!endpoint_is_connected(channel->endpoint)) {
+    if (!endpoint_is_connected(channel->endpoint) || !flush(usb)) {
         return 0;
     }
     while ((result = usbfilter_next(usb->filter, USBFILTER_CLIENT, &in, &event)) != USBFILTER_MORE) {
         if (result == USBFILTER_PIECE) {
-            gsize sent = endpoint_write(channel->endpoint, event.data, event.size);
+            gsize take = MIN(event.size, OUTPUT - usb->output_to);
 
-            usbfilter_taken(usb->filter, USBFILTER_CLIENT, &in, sent);
-            if (sent < event.size) {
+            memcpy(usb->output + usb->output_to, event.data, take);
+            usb->output_to += take;
+            usbfilter_taken(usb->filter, USBFILTER_CLIENT, &in, take);
+            if (usb->output_to == OUTPUT && !flush(usb)) {
                 break;
             }
         } else if (!note(usb, USBFILTER_CLIENT, result, &event)) {
             return size;
         }
     }
+    flush(usb);
     return size - (int)in.left;
 }
 
@@ -113,6 +119,9 @@ static int server_read(Channel *channel, uint8_t *ret_data, int size)
             }
         }
     }
+    if (done == (gsize)size) {
+        channel_wake_later(channel); /* libspice-server reads once, and there may be more */
+    }
     return (int)done;
 }
 
@@ -143,8 +152,10 @@ static void connected(Channel *channel, gboolean is)
 
 static void writable(Channel *channel)
 {
-    server_write(channel, NULL, 0); /* the rest of a packet that the filter holds */
-    channel_wake(channel);
+    if (flush((UsbredirChannel *)channel)) {
+        server_write(channel, NULL, 0); /* the rest of a packet that the filter holds */
+        channel_wake(channel);
+    }
 }
 
 static void start(Channel *channel)
@@ -156,17 +167,14 @@ static void start(Channel *channel)
 
 static void stop(Channel *channel)
 {
-    UsbredirChannel *usb = (UsbredirChannel *)channel;
-
-    g_clear_handle_id(&usb->news_id, g_source_remove);
-    usbfilter_free(usb->filter);
+    usbfilter_free(((UsbredirChannel *)channel)->filter);
 }
 
 static gsize queued(const Channel *channel)
 {
     const UsbredirChannel *usb = (const UsbredirChannel *)channel;
 
-    return usb->to - usb->from;
+    return usb->to - usb->from + usb->output_to - usb->output_from;
 }
 
 const ChannelClass channel_usbredir = {

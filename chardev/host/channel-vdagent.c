@@ -28,7 +28,7 @@ typedef struct VdagentChannel {
     gboolean kick_client; /* libspice-server has something to read */
     gboolean refused;     /* it got a short write, and keeps the rest */
     gboolean settling;
-    gboolean registered, restart, unregistering;
+    gboolean registered, restart;
     gint64 expelled_until; /* monotonic, ms */
     gint64 deadline;       /* of the timer, or INT64_MAX */
     guint timer;
@@ -78,9 +78,7 @@ static void set_registered(VdagentChannel *agent, gboolean wanted)
             return;
         }
     } else {
-        agent->unregistering = TRUE;
         channel_unregister(&agent->base);
-        agent->unregistering = FALSE;
     }
     agent->registered = wanted;
     vdiport_server(agent->port, wanted, now_ms());
@@ -349,7 +347,7 @@ static void state(Channel *channel, gboolean is)
 {
     VdagentChannel *agent = (VdagentChannel *)channel;
 
-    if (is || agent->unregistering) {
+    if (is || channel->unregistering) {
         return;
     }
     g_warning("libspice-server has thrown out the agent for what it said; once more in a second");

@@ -21,6 +21,14 @@ static int on_read(SpiceCharDeviceInstance *device, uint8_t *ret_data, int size)
 {
     Channel *channel = from_device(device);
 
+    /*
+     * libspice-server 0.15 also reads while it throws away what a client that has gone was still to get. If that client is then
+     * sent to again, it is removed a second time inside the first, and libspice-server aborts.
+     */
+    if (!channel->waking) {
+        channel_wake_later(channel);
+        return 0;
+    }
     return channel->class->read(channel, ret_data, size);
 }
 
@@ -112,6 +120,7 @@ void channel_free(Channel *channel)
     }
     g_clear_handle_id(&channel->renew_id, g_source_remove);
     channel_unregister(channel);
+    g_clear_handle_id(&channel->wake_id, g_source_remove);
     if (channel->class->stop) {
         channel->class->stop(channel);
     }
@@ -145,7 +154,9 @@ gboolean channel_register(Channel *channel, const char *subtype)
 void channel_unregister(Channel *channel)
 {
     if (channel->device.st) {
+        channel->unregistering = TRUE;
         spice_server_remove_interface(&channel->device.base);
+        channel->unregistering = FALSE;
         channel->device.st = NULL;
     }
 }
@@ -171,7 +182,25 @@ void channel_renew(Channel *channel)
 void channel_wake(Channel *channel)
 {
     if (channel->device.st && channel->renew_id == 0) {
+        channel->waking = TRUE;
         spice_server_char_device_wakeup(&channel->device);
+        channel->waking = FALSE;
+    }
+}
+
+static gboolean wake(gpointer user)
+{
+    Channel *channel = user;
+
+    channel->wake_id = 0;
+    channel_wake(channel);
+    return G_SOURCE_REMOVE;
+}
+
+void channel_wake_later(Channel *channel)
+{
+    if (channel->wake_id == 0) {
+        channel->wake_id = g_idle_add_full(G_PRIORITY_DEFAULT, wake, channel, NULL);
     }
 }
 
@@ -185,9 +214,8 @@ int channel_pass_read(Channel *channel, uint8_t *ret_data, int size)
 {
     gsize got = endpoint_read(channel->endpoint, ret_data, (gsize)size);
 
-    if (got == 0) {
-        endpoint_pause(channel->endpoint, FALSE);
-    }
+    /* Also when there is more: libspice-server reads USB and ports only once each time it is woken. */
+    endpoint_pause(channel->endpoint, FALSE);
     return (int)got;
 }
 

@@ -66,8 +66,10 @@ struct Channel {
     Endpoint *endpoint;
     SpiceCharDeviceInterface interface;
     SpiceCharDeviceInstance device;
-    guint renew_id;
+    guint renew_id, wake_id;
+    gboolean waking; /* libspice-server may read */
     gboolean kept; /* libspice-server keeps what a short write has left of the client's data */
+    gboolean unregistering; /* it is us who end the device */
     ChannelGuest guest;
     guint64 dropped; /* bytes, or events for pvmouse, that had no taker */
     LogPeer log_guest, log_client;
@@ -103,13 +105,19 @@ void channel_unregister(Channel *channel);
 void channel_renew(Channel *channel);
 
 /*
- * Bytes passed on as they are. channel_pass_input() has libspice-server read and stops listening to QEMU until it has
- * read all; channel_pass_read() is its other half.
+ * Bytes passed on as they are. channel_pass_input() has libspice-server read, and if it does not, stops listening to QEMU
+ * until it does; channel_pass_read() is its other half.
  */
 void channel_pass_input(Channel *channel);
 int channel_pass_read(Channel *channel, uint8_t *ret_data, int size);
 int channel_pass_write(Channel *channel, const uint8_t *data, int size);
+
+/*
+ * Have libspice-server read and write what it can. It is given nothing to read but from here. Not from inside one of its calls;
+ * for these there is the other one, which does it when the main loop runs.
+ */
 void channel_wake(Channel *channel);
+void channel_wake_later(Channel *channel);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Channel, channel_free)
 

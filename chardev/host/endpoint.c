@@ -4,6 +4,7 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -27,6 +28,8 @@ struct Endpoint {
     int fd; /* of the peer, or -1 */
     Peer *peer;
     gboolean paused, full;
+    gboolean dispatching; /* what is watched is settled at its end: each change costs a wake-up of the loop */
+    GIOCondition watched;
     gboolean broken; /* the peer is gone; to be told from the main loop */
 };
 
@@ -34,9 +37,11 @@ static void wait_for_peer(Endpoint *endpoint);
 
 static void update(Endpoint *endpoint)
 {
-    if (endpoint->peer) {
-        g_source_modify_unix_fd(&endpoint->peer->source, endpoint->peer->tag,
-                                (endpoint->paused ? 0 : G_IO_IN) | (endpoint->full ? G_IO_OUT : 0));
+    GIOCondition wanted = (endpoint->paused ? 0 : G_IO_IN) | (endpoint->full ? G_IO_OUT : 0);
+
+    if (endpoint->peer && !endpoint->dispatching && endpoint->watched != wanted) {
+        endpoint->watched = wanted;
+        g_source_modify_unix_fd(&endpoint->peer->source, endpoint->peer->tag, wanted);
     }
 }
 
@@ -74,9 +79,9 @@ static gboolean peer_dispatch(GSource *source, GSourceFunc callback, gpointer us
     GIOCondition ready = g_source_query_unix_fd(source, endpoint->peer->tag);
 
     (void)callback, (void)user;
+    endpoint->dispatching = TRUE;
     if ((ready & G_IO_OUT) && endpoint->full) {
         endpoint->full = FALSE;
-        update(endpoint);
         endpoint->events.writable(endpoint->user);
     }
     if (endpoint->peer && (ready & G_IO_IN) && !endpoint->paused && !endpoint->broken) {
@@ -86,6 +91,8 @@ static gboolean peer_dispatch(GSource *source, GSourceFunc callback, gpointer us
                            ((ready & G_IO_HUP) && endpoint->paused))) {
         lose_peer(endpoint);
     }
+    endpoint->dispatching = FALSE;
+    update(endpoint);
     return G_SOURCE_CONTINUE;
 }
 
@@ -101,7 +108,8 @@ static void take_peer(Endpoint *endpoint, int fd)
     endpoint->peer->endpoint = endpoint;
     g_source_set_can_recurse(source, TRUE); /* else each dispatch costs a wake-up */
     g_source_set_static_name(source, endpoint->channel->path);
-    endpoint->peer->tag = g_source_add_unix_fd(source, fd, G_IO_IN);
+    endpoint->watched = G_IO_IN;
+    endpoint->peer->tag = g_source_add_unix_fd(source, fd, endpoint->watched);
     g_source_attach(source, NULL);
     endpoint->events.connected(TRUE, endpoint->user);
 }
@@ -115,10 +123,21 @@ static gboolean retry(gpointer user)
     return G_SOURCE_REMOVE;
 }
 
+/* It may have gone, and we have not looked yet. */
+static gboolean peer_is_gone(const Endpoint *endpoint)
+{
+    struct pollfd look = { .fd = endpoint->fd };
+
+    return endpoint->broken || (poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)));
+}
+
 static void incoming(int fd, gpointer user)
 {
     Endpoint *endpoint = user;
 
+    if (endpoint->fd >= 0 && peer_is_gone(endpoint)) {
+        lose_peer(endpoint);
+    }
     if (endpoint->fd >= 0) {
         g_warning("%s: a second connection is turned away", endpoint->channel->path);
         close(fd);
