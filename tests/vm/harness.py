@@ -49,14 +49,14 @@ def build_client():
     return program
 
 
-def find_deb():
-    """The guest package: $DEB, or what `make deb` has put into the build directory."""
-    if os.environ.get("DEB"):
+def find_deb(package="spice-pv-guest"):
+    """What `make deb` has put into the build directory; the guest package may be another one, $DEB."""
+    if package == "spice-pv-guest" and os.environ.get("DEB"):
         return os.environ["DEB"]
     subprocess.run(["make", "-s", "-C", TOP, "deb"], check=True, stdout=sys.stderr)
-    debs = [name for name in os.listdir(BUILD) if name.startswith("spice-pv-guest_") and name.endswith(".deb")]
+    debs = [name for name in os.listdir(BUILD) if name.startswith(package + "_") and name.endswith(".deb")]
     if len(debs) != 1:
-        raise Failure("make deb left %d guest packages in %s" % (len(debs), BUILD))
+        raise Failure("make deb left %d packages %s in %s" % (len(debs), package, BUILD))
     return os.path.join(BUILD, debs[0])
 
 

@@ -2,6 +2,7 @@
 """spicevmc: a QEMU without SPICE, our host daemon, an unmodified client, and the guest package."""
 
 import hashlib
+import json
 import os
 import signal
 import struct
@@ -12,6 +13,7 @@ import zlib
 import rawspice
 import vm
 from harness import *
+from harness import find_deb
 from test_files import clean, make, received, start_and_wait_progress
 from test_pointer import check, edge_points, misses, settle, two_heads
 
@@ -463,3 +465,33 @@ def test_host_remote_viewer(m):
     os.makedirs(directory, exist_ok=True)
     wait_for(lambda: screenshot(os.path.join(fb, "Xvfb_screen0"), os.path.join(directory, "remote-viewer.png")), 30,
              "the viewer draws its window", 1)
+
+
+@machine(**ONE_HEAD)
+@ours_only
+def test_host_service(m):
+    """The package's unit under a real systemd: in the guest, which plays a host here."""
+    run = m.guest.run
+    with open(find_deb("spice-pv-host"), "rb") as file:
+        m.guest.push(file.read(), "/root/host.deb")
+    run("dpkg -i /root/host.deb", timeout=120)
+    m.defer(lambda: run("systemctl stop 'spicevmc@*'; dpkg -P spice-pv-host", timeout=120))
+    m.guest.push("[vm]\nchannel=vdagent,path=/run/spicevmc/inner/agent.sock\ndisplay=0,800x600\n", "/etc/spice-pv/vm/inner.conf")
+    run("systemctl start spicevmc@inner", timeout=60)
+    status = json.loads(run("spicevmc --status inner"))
+    if status["name"] != "inner" or status["uri"] != "spice+unix:///run/spicevmc/inner/spice.sock":
+        raise Failure("status: %s" % status)
+    pid = run("systemctl show -P MainPID spicevmc@inner").strip()
+    if run("stat -c %%u /proc/%s" % pid).strip() == "0":
+        raise Failure("spicevmc runs as root")
+    level = run("systemd-analyze security --no-pager spicevmc@inner | tail -1")
+    if float(level.split(":")[1].split()[0]) > 1.5:
+        raise Failure(level)
+    run("kill -9 " + pid)
+    m.guest.until("[ $(systemctl show -P MainPID spicevmc@inner) != %s ] && spicevmc --status inner" % pid, 30)
+    m.guest.push("[vm]\nchannel=teapot,path=/run/spicevmc/bad/agent.sock\n", "/etc/spice-pv/vm/bad.conf")
+    if m.guest.ok("systemctl start spicevmc@bad"):
+        raise Failure("a channel of type teapot was accepted")
+    restarts = run("systemctl show -P ExecMainStatus -P NRestarts -P ActiveState spicevmc@bad").split()
+    if "2" not in restarts or "failed" not in restarts or "0" not in restarts:
+        raise Failure("bad configuration: %s" % restarts)
