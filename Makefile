@@ -120,6 +120,11 @@ check: deps
 	$(MAKE) test-programs
 	BUILD=$(BUILD) tests/run unit fuzz session vm
 
+# What needs the libvirt and QEMU of a newer suite than Debian 12, in a cached tree of that suite.
+check-matrix: deps
+	$(MAKE) all
+	BUILD=$(BUILD) tests/run matrix
+
 # Unit, session and fuzz-corpus tests under AddressSanitizer and UndefinedBehaviorSanitizer.
 ASAN_BUILD := $(BUILD)-asan
 asan:
@@ -192,6 +197,7 @@ help:
 	@echo 'make            the programs, in $(BUILD)/'
 	@echo 'make deps       install what build, tests and demo need (Debian packages, as root)'
 	@echo 'make check      all tests: unit, fuzz corpus, session (headless Xorg), VM (QEMU guests)'
+	@echo 'make check-matrix  the host daemon under libvirt and QEMU of Debian 13, in a chroot'
 	@echo 'make demo       boot a guest, connect a client, show the main functions; leaves demo.png (KEEP=1 keeps the VM)'
 	@echo 'make bench      measure beside spice-vdagent; writes bench.json'
 	@echo 'make deb        Debian packages, in $(BUILD)/'
@@ -201,5 +207,5 @@ help:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all deps check demo bench deb install fuzz asan clean help test-programs
+.PHONY: all deps check check-matrix demo bench deb install fuzz asan clean help test-programs
 .SECONDARY:
