@@ -44,6 +44,9 @@ static int port_write(Channel *channel, const uint8_t *data, int size)
 static void state(Channel *channel, gboolean is)
 {
     if (is) {
+        if (((PortChannel *)channel)->open) {
+            spice_server_port_event(&channel->device, SPICE_PORT_EVENT_OPENED);
+        }
         endpoint_pause(channel->endpoint, FALSE); /* what came while there was no client is still to be read */
     }
 }

@@ -14,7 +14,7 @@
 
 #define HOLD_MS 1000
 
-/* More than fits into one write of a guest's whole credit. */
+/* What one write takes at most. */
 #define OUTPUT (PVMOUSE_FRAME_SIZE * LIMIT_PVMOUSE_CREDIT)
 
 typedef struct PvmouseChannel {
@@ -51,6 +51,10 @@ static void flush(PvmouseChannel *pvmouse)
         pvmouse->from += endpoint_write(channel->endpoint, pvmouse->output + pvmouse->from, pvmouse->to - pvmouse->from);
     } while (pvmouse->from == pvmouse->to && pvmouse->to > 0);
 
+    if (!channel->context->qmp) {
+        channel->guest = sender_is_open(&pvmouse->sender) ? CHANNEL_GUEST_OPEN : CHANNEL_GUEST_UNKNOWN;
+    }
+    channel->dropped = pvmouse->sender.removed;
     if (sender_waiting(&pvmouse->sender) == 0) {
         pvmouse->given_up = FALSE;
     }
@@ -111,6 +115,7 @@ static void release(const PvmouseFrame *frame, const VdagentMouseState *raw, gpo
 
     (void)frame, (void)raw;
     sender_release(&pvmouse->sender);
+    end_hold(pvmouse); /* of a client that may have gone */
     flush(pvmouse);
 }
 

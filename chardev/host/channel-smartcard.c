@@ -11,6 +11,7 @@
 #include <string.h>
 
 /* One message each way, and an answer of our own. */
+#define ASKED_MAX 16u
 #define OUTPUT (2 * VSC_MESSAGE_MAX)
 
 typedef struct SmartcardChannel {
@@ -24,6 +25,8 @@ typedef struct SmartcardChannel {
     gsize output_used;
     guint8 reader[VSC_MESSAGE_MAX], atr[VSC_MESSAGE_MAX]; /* as the client said it; empty: none */
     gsize reader_size, atr_size;
+    gboolean client;
+    guint asked; /* commands without an answer yet */
 } SmartcardChannel;
 
 static void flush(SmartcardChannel *card)
@@ -79,6 +82,10 @@ static int server_write(Channel *channel, const uint8_t *data, int size)
             continue;
         }
         remember(card, &message);
+        if (message.type == VSC_TYPE_APDU && card->asked > 0 && --card->asked == ASKED_MAX - 1) {
+            endpoint_pause(channel->endpoint, FALSE);
+            channel_wake_later(channel);
+        }
         if (endpoint_is_connected(channel->endpoint)) {
             put(card, message.data, message.size);
             flush(card);
@@ -104,6 +111,10 @@ static int server_read(Channel *channel, uint8_t *ret_data, int size)
 {
     SmartcardChannel *card = (SmartcardChannel *)channel;
 
+    if (card->asked >= ASKED_MAX) {
+        endpoint_pause(channel->endpoint, TRUE);
+        return 0;
+    }
     while (card->message_done == card->message.size) {
         BytesReader in = bytes_reader(card->input + card->from, card->to - card->from);
         VscResult result = vsc_next(&card->from_qemu, VSC_QEMU, &in, &card->message);
@@ -111,6 +122,7 @@ static int server_read(Channel *channel, uint8_t *ret_data, int size)
         card->from = card->to - in.left;
         card->message_done = 0;
         if (result == VSC_MESSAGE) {
+            card->asked += card->client && card->message.type == VSC_TYPE_APDU;
             break;
         }
         if (result == VSC_REFUSED) {
@@ -137,7 +149,7 @@ static void connected(Channel *channel, gboolean is)
 {
     SmartcardChannel *card = (SmartcardChannel *)channel;
 
-    card->output_used = 0;
+    card->output_used = card->asked = 0;
     card->from = card->to = card->message_done = card->message.size = 0;
     memset(&card->from_qemu, 0, sizeof(card->from_qemu));
     if (is) {
@@ -159,6 +171,8 @@ static void state(Channel *channel, gboolean is)
     SmartcardChannel *card = (SmartcardChannel *)channel;
 
     memset(&card->from_client, 0, sizeof(card->from_client));
+    card->client = is;
+    card->asked = 0;
     if (is) {
         endpoint_pause(channel->endpoint, FALSE);
     }

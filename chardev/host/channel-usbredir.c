@@ -132,7 +132,7 @@ static void state(Channel *channel, gboolean is)
     usb->client = is;
     if (is) {
         endpoint_pause(channel->endpoint, FALSE); /* its greeting may be waiting */
-    } else {
+    } else if (!channel->unregistering) { /* else QEMU has gone already, or has come anew and said nothing yet */
         endpoint_hang_up(channel->endpoint);
         start_over(usb);
     }

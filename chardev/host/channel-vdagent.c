@@ -119,6 +119,11 @@ static void settle(gpointer user)
         agent->kick_client = FALSE;
         channel_wake(channel);
     }
+    if (agent->restart) { /* by what libspice-server said when it was woken */
+        settle(agent);
+        return;
+    }
+    channel->dropped = vdiport_counters(agent->port)[VDIPORT_DROPPED];
     if (!vdiport_hold(agent->port)) {
         core_resume(CORE_HOLD_BULK);
     }
@@ -160,7 +165,10 @@ static void on_agent(const Caps *caps, void *user)
 {
     VdagentChannel *agent = user;
 
-    g_info("%s: the guest's agent %s", agent->base.options->path, caps ? "is there" : "is gone");
+    g_debug("%s: the guest's agent %s", agent->base.options->path, caps ? "is there" : "is gone");
+    if (!agent->base.context->qmp) {
+        agent->base.guest = caps ? CHANNEL_GUEST_OPEN : CHANNEL_GUEST_UNKNOWN;
+    }
 }
 
 static void on_client(bool there, void *user)
@@ -279,17 +287,26 @@ static void connected(Channel *channel, gboolean is)
 
     agent->from = agent->to = 0;
     vdiport_qemu(agent->port, is, now_ms());
+    if (is && channel->guest == CHANNEL_GUEST_CLOSED) {
+        vdiport_guest_open(agent->port, FALSE, now_ms());
+    }
     settle(agent);
 }
 
-static void input(Channel *channel)
+static gboolean read_guest(Channel *channel)
 {
     VdagentChannel *agent = (VdagentChannel *)channel;
     guint8 data[LIMIT_READ];
     gsize size = endpoint_read(channel->endpoint, data, vdiport_guest_want(agent->port));
 
     vdiport_from_guest(agent->port, data, size, now_ms());
-    settle(agent);
+    return size > 0;
+}
+
+static void input(Channel *channel)
+{
+    read_guest(channel);
+    settle(channel);
 }
 
 static void writable(Channel *channel)
@@ -302,7 +319,8 @@ static void guest(Channel *channel)
     VdagentChannel *agent = (VdagentChannel *)channel;
 
     if (channel->guest != CHANNEL_GUEST_UNKNOWN) {
-        input(channel); /* the last words of an agent that has gone */
+        while (read_guest(channel)) { /* the last words of an agent that has gone */
+        }
         vdiport_guest_open(agent->port, channel->guest == CHANNEL_GUEST_OPEN, now_ms());
         settle(agent);
     }
@@ -350,7 +368,7 @@ static void state(Channel *channel, gboolean is)
     if (is || channel->unregistering) {
         return;
     }
-    g_warning("libspice-server has thrown out the agent for what it said; once more in a second");
+    log_peer(&channel->log_guest, "libspice-server throws the agent out for what it said; once more in a second");
     agent->registered = FALSE;
     channel->device.st = NULL;
     agent->expelled_until = now_ms() + EXPELLED_MS;

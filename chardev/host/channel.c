@@ -118,8 +118,8 @@ void channel_free(Channel *channel)
     if (!channel) {
         return;
     }
+    channel_unregister(channel); /* which may ask for more */
     g_clear_handle_id(&channel->renew_id, g_source_remove);
-    channel_unregister(channel);
     g_clear_handle_id(&channel->wake_id, g_source_remove);
     if (channel->class->stop) {
         channel->class->stop(channel);
@@ -148,7 +148,8 @@ gboolean channel_register(Channel *channel, const char *subtype)
     channel->device.base.sif = &channel->interface.base;
     channel->device.subtype = subtype;
     channel->device.portname = channel->options->name;
-    return spice_server_add_interface(channel->context->server, &channel->device.base) == 0;
+    /* It answers 0 whether it takes a character device or not. */
+    return spice_server_add_interface(channel->context->server, &channel->device.base) == 0 && channel->device.st;
 }
 
 void channel_unregister(Channel *channel)

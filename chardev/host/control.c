@@ -13,6 +13,9 @@
 /* A status is far smaller; a socket takes this much at once, so nothing has to wait. */
 #define STATUS_MAX 65536u
 
+/* A daemon that does not answer for so long does not work. */
+#define TIMEOUT_S 5
+
 struct Control {
     Listener *listener;
     ControlStatus status;
@@ -118,6 +121,8 @@ gboolean control_print(const Options *options, GError **error)
         g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, error);
     g_autofree gchar *text = g_malloc(STATUS_MAX + 1);
     gsize size;
+
+    g_socket_client_set_timeout(client, TIMEOUT_S);
 
     if (!connection) {
         g_prefix_error(error, "spicevmc for %s does not run, or may not be asked: %s: ", options->name, path);

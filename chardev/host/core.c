@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core.h"
 
+#include <sys/socket.h>
+
+#define CONNECTIONS_MAX 256u
+
 struct SpiceTimer {
     GSource *source;
 };
@@ -9,7 +13,7 @@ struct SpiceWatch {
     GSource source;
     gpointer tag;
     int fd, mask;
-    gboolean removed;
+    gboolean removed, listens;
     SpiceWatchFunc func;
     void *opaque;
 };
@@ -21,6 +25,8 @@ static struct {
     gpointer settle_user;
     SpiceWatch *reading; /* its input is being handled */
     SpiceWatch *held[CORE_HOLDS];
+    guint connections;
+    SpiceWatch *listening[2]; /* without TLS, with */
 } core;
 
 /* --- timers --- */
@@ -38,6 +44,7 @@ static gboolean timer_dispatch(GSource *source, GSourceFunc callback, gpointer u
     (void)callback, (void)user;
     g_source_set_ready_time(source, -1);
     timer->func(timer->opaque);
+    core_settle();
     return G_SOURCE_CONTINUE;
 }
 
@@ -78,7 +85,7 @@ static void timer_remove(SpiceTimer *timer)
 
 static GIOCondition conditions(const SpiceWatch *watch)
 {
-    gboolean reads = (watch->mask & SPICE_WATCH_EVENT_READ) != 0;
+    gboolean reads = (watch->mask & SPICE_WATCH_EVENT_READ) && !(watch->listens && core.connections >= CONNECTIONS_MAX);
 
     for (gsize i = 0; i < CORE_HOLDS; i++) {
         reads = reads && core.held[i] != watch;
@@ -89,6 +96,23 @@ static GIOCondition conditions(const SpiceWatch *watch)
 static void apply(SpiceWatch *watch)
 {
     g_source_modify_unix_fd(&watch->source, watch->tag, conditions(watch));
+}
+
+/* Whoever has no descriptor left for a connection is told of it for ever, and libspice-server lets anybody hold one. */
+static void count(SpiceWatch *watch, int change)
+{
+    if (!watch->listens) {
+        core.connections += (guint)change;
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(core.listening); i++) {
+        if (watch->listens && core.listening[i] == (change > 0 ? NULL : watch)) {
+            core.listening[i] = change > 0 ? watch : NULL;
+            break;
+        }
+        if (!watch->listens && core.listening[i]) {
+            apply(core.listening[i]);
+        }
+    }
 }
 
 static gboolean watch_dispatch(GSource *source, GSourceFunc callback, gpointer user)
@@ -125,6 +149,10 @@ static SpiceWatch *watch_add(int fd, int event_mask, SpiceWatchFunc func, void *
 {
     SpiceWatch *watch = (SpiceWatch *)g_source_new(&watch_funcs, sizeof(SpiceWatch));
 
+    int listens = 0;
+
+    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &(socklen_t){ sizeof(listens) });
+    watch->listens = listens != 0;
     watch->fd = fd;
     watch->mask = event_mask;
     watch->func = func;
@@ -134,6 +162,7 @@ static SpiceWatch *watch_add(int fd, int event_mask, SpiceWatchFunc func, void *
     g_source_set_static_name(&watch->source, "spice connection");
     watch->tag = g_source_add_unix_fd(&watch->source, fd, conditions(watch));
     g_source_attach(&watch->source, NULL);
+    count(watch, 1);
     return watch;
 }
 
@@ -156,6 +185,7 @@ static void watch_remove(SpiceWatch *watch)
         core.reading = NULL;
     }
     watch->removed = TRUE;
+    count(watch, -1);
     g_source_destroy(&watch->source);
     g_source_unref(&watch->source);
 }

@@ -19,7 +19,7 @@ typedef void (*CoreChannelEvent)(int event, const SpiceChannelEventInfo *info, g
 SpiceCoreInterface *core_interface(CoreChannelEvent channel_event, gpointer user);
 
 /*
- * Call `settle` whenever libspice-server has handled what a connection had to say, to do what must not be done inside its
+ * Call `settle` whenever libspice-server has handled what a connection had to say, or a timer, to do what must not be done inside its
  * calls; and at core_settle(), for others whose news the same must follow from. There is one, for the agent.
  */
 void core_set_settle(void (*settle)(gpointer user), gpointer user);

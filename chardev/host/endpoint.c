@@ -2,6 +2,7 @@
 #include "endpoint.h"
 
 #include "listener.h"
+#include "log.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -30,10 +31,11 @@ struct Endpoint {
     gboolean paused, full;
     gboolean dispatching; /* what is watched is settled at its end: each change costs a wake-up of the loop */
     GIOCondition watched;
+    LogPeer log;
     gboolean broken; /* the peer is gone; to be told from the main loop */
 };
 
-static void wait_for_peer(Endpoint *endpoint);
+static gboolean retry(gpointer user);
 
 static void update(Endpoint *endpoint)
 {
@@ -59,11 +61,18 @@ static void drop_peer(Endpoint *endpoint)
     endpoint->broken = FALSE;
 }
 
+static void try_later(Endpoint *endpoint)
+{
+    if (!endpoint->listener) {
+        endpoint->retry_id = g_timeout_add_seconds(RETRY_S, retry, endpoint);
+    }
+}
+
 static void lose_peer(Endpoint *endpoint)
 {
     drop_peer(endpoint);
     endpoint->events.connected(FALSE, endpoint->user);
-    wait_for_peer(endpoint);
+    try_later(endpoint);
 }
 
 /* Not at once: who reads or writes is in the middle of something. */
@@ -114,15 +123,6 @@ static void take_peer(Endpoint *endpoint, int fd)
     endpoint->events.connected(TRUE, endpoint->user);
 }
 
-static gboolean retry(gpointer user)
-{
-    Endpoint *endpoint = user;
-
-    endpoint->retry_id = 0;
-    wait_for_peer(endpoint);
-    return G_SOURCE_REMOVE;
-}
-
 /* It may have gone, and we have not looked yet. */
 static gboolean peer_is_gone(const Endpoint *endpoint)
 {
@@ -139,7 +139,7 @@ static void incoming(int fd, gpointer user)
         lose_peer(endpoint);
     }
     if (endpoint->fd >= 0) {
-        g_warning("%s: a second connection is turned away", endpoint->channel->path);
+        log_peer(&endpoint->log, "%s: a second connection is turned away", endpoint->channel->path);
         close(fd);
     } else {
         take_peer(endpoint, fd);
@@ -163,11 +163,15 @@ static gboolean try_connect(Endpoint *endpoint)
     return TRUE;
 }
 
-static void wait_for_peer(Endpoint *endpoint)
+static gboolean retry(gpointer user)
 {
-    if (!endpoint->listener && !try_connect(endpoint)) {
-        endpoint->retry_id = g_timeout_add_seconds(RETRY_S, retry, endpoint);
+    Endpoint *endpoint = user;
+
+    endpoint->retry_id = 0;
+    if (!try_connect(endpoint)) {
+        try_later(endpoint);
     }
+    return G_SOURCE_REMOVE;
 }
 
 Endpoint *endpoint_new(const Options *options, const OptionsChannel *channel, const EndpointEvents *events, gpointer user,
@@ -179,6 +183,7 @@ Endpoint *endpoint_new(const Options *options, const OptionsChannel *channel, co
     endpoint->events = *events;
     endpoint->user = user;
     endpoint->fd = -1;
+    endpoint->log.name = "host";
     if (channel->path && channel->listen) {
         endpoint->listener =
             listener_new(channel->path, options->socket_mode, options->socket_group, incoming, endpoint, error);
@@ -254,8 +259,6 @@ void endpoint_hang_up(Endpoint *endpoint)
 {
     if (endpoint->fd >= 0) {
         drop_peer(endpoint);
-        if (!endpoint->listener) {
-            endpoint->retry_id = g_timeout_add_seconds(RETRY_S, retry, endpoint);
-        }
+        try_later(endpoint);
     }
 }

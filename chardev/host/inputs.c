@@ -120,6 +120,12 @@ void inputs_free(Inputs *inputs)
     g_free(inputs);
 }
 
+void inputs_reset(Inputs *inputs)
+{
+    inputs->prefix = 0;
+    inputs->prefix_left = 0;
+}
+
 guint64 inputs_dropped_keys(const Inputs *inputs)
 {
     return inputs->dropped;

@@ -16,6 +16,9 @@ Inputs *inputs_new(const ChannelContext *context);
 /* Call when the server is destroyed. */
 void inputs_free(Inputs *inputs);
 
+/* The client has gone: forget half a key of it. */
+void inputs_reset(Inputs *inputs);
+
 /* Keys that had no way, as there is no QMP connection. */
 guint64 inputs_dropped_keys(const Inputs *inputs);
 

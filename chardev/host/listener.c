@@ -37,9 +37,9 @@ static gboolean incoming(gint fd, GIOCondition condition, gpointer user)
     (void)condition;
     if (peer >= 0) {
         listener->accept(peer, listener->user);
-    } else if (errno == EMFILE || errno == ENFILE) {
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         /* poll() would report it again at once, for ever. */
-        g_warning("%s: no descriptor left for a connection", listener->path);
+        g_warning("%s: cannot take a connection: %s", listener->path, g_strerror(errno));
         listener->source = g_timeout_add_seconds(RETRY_S, again, listener);
         return G_SOURCE_REMOVE;
     }

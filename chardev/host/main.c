@@ -51,6 +51,9 @@ static void input_gone(gpointer user)
     if (daemon->sinks) {
         sinks_release(daemon->sinks);
     }
+    if (daemon->inputs) {
+        inputs_reset(daemon->inputs);
+    }
 }
 
 static void watched(guint clients, guint viewers, gpointer user)
@@ -279,11 +282,12 @@ static void stop(Daemon *daemon)
     control_free(daemon->control);
     if (daemon->sinks) {
         sinks_release(daemon->sinks);
+        core_settle();
     }
     g_clear_pointer(&daemon->screens, screens_free);
     g_ptr_array_unref(daemon->channels);
     server_free(daemon->server);
-    inputs_free(daemon->inputs);
+    g_clear_pointer(&daemon->inputs, inputs_free);
     qmp_free(daemon->qmp);
     sinks_free(daemon->sinks);
     g_main_loop_unref(daemon->loop);

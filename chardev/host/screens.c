@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define _DEFAULT_SOURCE
 #include "screens.h"
 
 #include <spice/qxl_dev.h>
@@ -6,19 +7,24 @@
 #include <sys/mman.h>
 
 #define SIZE_MAX_PIXELS 16384u
-#define BYTES_PER_PIXEL 4u
+#define BYTES_PER_PIXEL 2u
 
 typedef struct Screen {
     QXLInstance qxl;
+    Screens *screens;
     guint32 w, h; /* 0x0: off */
     void *pixels; /* NULL: no surface */
     gsize size;
+    gboolean stale;  /* of another size than it should be */
+    gboolean asking; /* whether the display's thread is free */
+    guint asked_at;
 } Screen;
 
 struct Screens {
     ScreensResized resized;
     gpointer user;
     gboolean shown;
+    guint viewers, connects; /* now, and ever */
     guint show_id;
     guint count;
     Screen screen[LIMIT_DISPLAYS];
@@ -76,9 +82,13 @@ static int flush_resources(QXLInstance *qxl)
     return 0;
 }
 
+static gboolean is_free(gpointer user);
+
+/* In the display's thread. */
 static void async_complete(QXLInstance *qxl, uint64_t cookie)
 {
-    (void)qxl, (void)cookie;
+    (void)cookie;
+    g_idle_add_full(G_PRIORITY_DEFAULT, is_free, qxl, NULL);
 }
 
 static void update_area_complete(QXLInstance *qxl, uint32_t surface, QXLRect *rects, uint32_t count)
@@ -128,8 +138,7 @@ static void create_surface(Screen *screen)
         .width = screen->w,
         .height = screen->h,
         .stride = (int32_t)(screen->w * BYTES_PER_PIXEL),
-        .format = SPICE_SURFACE_FMT_32_xRGB,
-        .flags = QXL_SURF_FLAG_KEEP_DATA, /* else it would be cleared, and so come to be memory */
+        .format = SPICE_SURFACE_FMT_16_555,
         .mouse_mode = TRUE, /* client mouse mode is allowed with it */
     };
 
@@ -142,19 +151,46 @@ static void create_surface(Screen *screen)
     }
     create.mem = (uintptr_t)screen->pixels;
     spice_qxl_create_primary_surface(&screen->qxl, 0, &create);
+    madvise(screen->pixels, screen->size, MADV_DONTNEED);
+}
+
+/*
+ * Surfaces are made and removed by calls that wait for the display's thread, which waits 30 s for what a viewer has to say first. So
+ * it is asked before whether it is free, and once more if a viewer has connected since.
+ */
+static void update(Screen *screen)
+{
+    gboolean wanted = screen->screens->shown && screen->w > 0;
+
+    if (!screen->asking && (screen->stale || wanted != (screen->pixels != NULL))) {
+        screen->asking = TRUE;
+        screen->asked_at = screen->screens->connects;
+        spice_qxl_flush_surfaces_async(&screen->qxl, 0);
+    }
+}
+
+static gboolean is_free(gpointer user)
+{
+    Screen *screen = SPICE_CONTAINEROF((QXLInstance *)user, Screen, qxl);
+
+    screen->asking = FALSE;
+    if (screen->asked_at != screen->screens->connects) {
+        update(screen);
+        return G_SOURCE_REMOVE;
+    }
+    screen->stale = FALSE;
+    remove_surface(screen);
+    if (screen->screens->shown && screen->w > 0) {
+        create_surface(screen);
+    }
+    return G_SOURCE_REMOVE;
 }
 
 static void show(Screens *screens, gboolean shown)
 {
     screens->shown = shown;
     for (guint i = 0; i < screens->count; i++) {
-        Screen *screen = &screens->screen[i];
-
-        if (!shown) {
-            remove_surface(screen);
-        } else if (screen->w > 0 && !screen->pixels) {
-            create_surface(screen);
-        }
+        update(&screens->screen[i]);
     }
 }
 
@@ -170,6 +206,8 @@ static gboolean show_now(gpointer user)
 void screens_watched(Screens *screens, guint clients, guint viewers)
 {
     g_clear_handle_id(&screens->show_id, g_source_remove);
+    screens->connects += viewers > screens->viewers;
+    screens->viewers = viewers;
     if (clients == 0 && viewers == 0) {
         show(screens, FALSE);
     } else if (!screens->shown) {
@@ -189,6 +227,7 @@ Screens *screens_new(const Options *options, SpiceServer *server, ScreensResized
     for (guint i = 0; i < screens->count; i++) {
         Screen *screen = &screens->screen[i];
 
+        screen->screens = screens;
         screen->qxl.base.sif = &interface.base;
         screen->qxl.id = (int)i;
         spice_server_add_interface(server, &screen->qxl.base);
@@ -207,6 +246,7 @@ void screens_free(Screens *screens)
     for (guint i = 0; i < screens->count; i++) {
         remove_surface(&screens->screen[i]);
         spice_server_remove_interface(&screens->screen[i].qxl.base);
+        g_idle_remove_by_data(&screens->screen[i].qxl);
     }
     g_free(screens);
 }
@@ -222,11 +262,9 @@ void screens_resize(Screens *screens, guint display, guint32 w, guint32 h)
     if (screen->w == w && screen->h == h) {
         return;
     }
-    remove_surface(screen);
     screen->w = w;
     screen->h = h;
-    if (w > 0 && screens->shown) {
-        create_surface(screen);
-    }
+    screen->stale = screen->pixels != NULL;
+    update(screen);
     screens->resized(display, w, h, screens->user);
 }

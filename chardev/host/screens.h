@@ -4,11 +4,15 @@
  *
  * A SPICE client places its pointer on a picture: without one there is neither client mouse mode nor a window. Here the
  * real picture is elsewhere, on a monitor or in Looking Glass, so each display has a surface of zeros, of the size that the
- * guest is known to have. It costs its page tables only: nothing writes to it.
+ * guest is known to have. Nothing writes to it, so it costs no memory but while libspice-server clears it.
  *
  * libspice-server sends the picture of a surface that is there to each viewer that connects, by way of a copy in memory, but
  * nothing of one that is made while the viewer is connected, as a client clears it by itself. So surfaces are made when
  * viewers are there, and removed behind the last one.
+ *
+ * Its calls for that wait for the display's thread, and the thread waits up to 30 s for the first message of a new viewer. So they
+ * are made only when the thread has said that it is free; sizes may follow the guest a little later. One wait is left that is
+ * libspice-server's own: a client whose main connection ends before its display channel has said anything.
  */
 #ifndef SCREENS_H
 #define SCREENS_H

@@ -49,7 +49,7 @@ static gchar *address_text(const SpiceChannelEventInfo *info)
     return g_strdup("unix");
 }
 
-/* The connection id tells the channels of one client from another's; it is 0 in the first, the main channel's, event. */
+/* The connection id tells the channels of one client from another's, from INITIALIZED on. */
 static Client *find_client(const Server *server, int connection)
 {
     for (guint i = 0; i < server->clients->len; i++) {

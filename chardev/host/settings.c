@@ -92,6 +92,9 @@ gboolean settings_check_socket_path(const char *path, GError **error)
     if (!check_path(path, error)) {
         return FALSE;
     }
+    if (!g_utf8_validate(path, -1, NULL)) {
+        return settings_wrong(error, "the path of a socket must be UTF-8");
+    }
     if (strlen(path) > max) {
         return settings_wrong(error, "“%s” is longer than the %zu bytes that the path of a socket may have", path, max);
     }
@@ -396,6 +399,9 @@ static gboolean set_channel(Options *options, const char *value, GError **error)
         }
         if (g_str_equal(name, OPTIONS_NAME_VDAGENT) || g_str_equal(name, OPTIONS_NAME_PVMOUSE)) {
             return settings_wrong(error, "“%s”: that name has a channel of its own type", value);
+        }
+        if (g_str_equal(name, "org.spice-space.stream.0")) {
+            return settings_wrong(error, "“%s”: libspice-server would take that name for a display of the guest's", value);
         }
     } else if (name) {
         return settings_wrong(error, "“%s”: only a port has a name", value);

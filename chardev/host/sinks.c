@@ -102,9 +102,10 @@ void sinks_update(Sinks *sinks)
         let_go(sinks, before); /* who left the pvmouse port has released all by itself */
     }
     sinks->current = now;
-    g_info("the pointer goes by %s", sinks_name(now));
+    g_debug("the pointer goes by %s", sinks_name(now));
     /* spice-pvmouse gets its full state with HELLO, and nobody is told of a position that never was. */
-    if (now != SINKS_NONE && now != SINKS_PVMOUSE && !sinks->frame.no_position) {
+    if ((now == SINKS_QMP && (!sinks->frame.no_position || sinks->frame.buttons != 0)) ||
+        (now == SINKS_LEGACY && !sinks->frame.no_position)) {
         give(sinks, &sinks->frame);
     }
 }

@@ -34,7 +34,7 @@ typedef struct VdiportPolicy {
     bool files;
 } VdiportPolicy;
 
-/* What it tells its owner, who may call nothing of this header from inside but the questions and vdiport_mouse(). */
+/* What it tells its owner, who may call nothing of this header from inside but the questions, vdiport_mouse() and vdiport_set_size(). */
 typedef struct VdiportEvents {
     /* The user moved or clicked: a STATE; position converted with vdiport_set_size(). `raw` is what the client sent. */
     void (*pointer)(const PvmouseFrame *frame, const VdagentMouseState *raw, void *user);

@@ -9,7 +9,7 @@ from spicevmcd import *
 
 CANARY = b"canary-0b5e55ed"
 MANY = 300
-CAPS = agentwire.ALL_CAPS & ~(1 << 17)  # without serials, so that no grab is dropped as overtaken
+CAPS = AGENT_CAPS & ~(1 << 17)  # without serials, so that no grab is dropped as overtaken
 LINES = 12  # of the log, for MANY refusals: ten at once, and one each five seconds
 
 
@@ -120,6 +120,11 @@ def test_everything_passes(m):
     expect(world.paste_in_client(), CANARY, "paste in the client")
     expect(CANARY in world.client_heard(), True, "heard by the client")
     expect(world.denied(), 0, "denied")
+    expect(world.caps_of_agent()[CAP_FILES_DISABLED], False, "files disabled among the capabilities")
+    world.main.agent(agentwire.FILE_XFER_START, agentwire.examples()[agentwire.FILE_XFER_START])
+    world.agent.wait_message(agentwire.FILE_XFER_START)
+    world.main.agent(agentwire.FILE_XFER_DATA, struct.pack("<IQ", 7, 4) + b"data")
+    world.agent.wait_message(agentwire.FILE_XFER_DATA)
 
 
 def abuse_to_guest(world):
@@ -373,8 +378,6 @@ def test_keyboard_off():
         expect(monitor.keys(), [], "keys")
         m.check()
 
-
-USB_HELLO = struct.pack("<III", 0, 68, 0) + b"QEMU test".ljust(64, b"\0") + struct.pack("<I", rawspice.Usb.CAPS)
 
 
 def plugged(m, vendor):
