@@ -476,7 +476,8 @@ def test_host_service(m):
         m.guest.push(file.read(), "/root/host.deb")
     run("dpkg -i /root/host.deb", timeout=120)
     m.defer(lambda: run("systemctl stop 'spicevmc@*'; dpkg -P spice-pv-host", timeout=120))
-    m.guest.push("[vm]\nchannel=vdagent,path=/run/spicevmc/inner/agent.sock\ndisplay=0,800x600\n", "/etc/spice-pv/vm/inner.conf")
+    m.guest.push("[vm]\nchannel=vdagent,path=/run/spicevmc/inner/agent.sock\ndisplay=0,800x600\nsocket-group=spicevmc\n",
+                 "/etc/spice-pv/vm/inner.conf")
     run("systemctl start spicevmc@inner", timeout=60)
     status = json.loads(run("spicevmc --status inner"))
     if status["name"] != "inner" or status["uri"] != "spice+unix:///run/spicevmc/inner/spice.sock":
