@@ -3,6 +3,8 @@
  * The least that a guest can do with the agent port's pointer: wait, read a message, write a position to a uinput device.
  * No layout, no buttons, no check of anything. What it costs beside the daemon is the daemon's; the rest is QEMU's,
  * spice-server's and the kernel's. Usage: floor PORT UINPUT NAME
+ *
+ * And the least that a port can do: "floor PORT" writes back what it reads.
  */
 #include <fcntl.h>
 #include <linux/uinput.h>
@@ -39,8 +41,34 @@ static int make_device(const char *path, const char *name)
     return ioctl(fd, UI_DEV_SETUP, &setup) < 0 || ioctl(fd, UI_DEV_CREATE) < 0 ? -1 : fd;
 }
 
+static int echo(const char *path)
+{
+    int port = open(path, O_RDWR | O_NONBLOCK);
+    struct pollfd ready = { .fd = port, .events = POLLIN };
+    uint8_t in[4096];
+
+    if (port < 0) {
+        perror("floor");
+        return 1;
+    }
+    puts("ready");
+    fflush(stdout);
+    while (poll(&ready, 1, -1) > 0) {
+        ssize_t size = read(port, in, sizeof(in));
+
+        if (size > 0 && write(port, in, (size_t)size) != size) {
+            return 1;
+        }
+    }
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2) {
+        return echo(argv[1]);
+    }
+
     int port = argc == 4 ? open(argv[1], O_RDWR | O_NONBLOCK) : -1;
     int device = argc == 4 ? make_device(argv[2], argv[3]) : -1;
     struct pollfd ready = { .fd = port, .events = POLLIN };

@@ -61,7 +61,7 @@ def sanitized():
 
 def wait_picture(client, mark):
     """Until the client has a picture; that a display has none any more is an event, too."""
-    wait_for(lambda: [event for event in client.events[mark:] if event["event"] == "display" and event["width"] > 0], 20,
+    wait_for(lambda: any(event["event"] == "display" and event["width"] > 0 for event in client.events[mark:]), 20,
              lambda: "no picture: %s" % client.events[mark:][-8:])
 
 
@@ -129,7 +129,8 @@ class Peer:
         return value
 
     def wait_data(self, wanted, timeout=10):
-        self.wait(lambda: wanted in self.data, timeout, lambda: "%r did not come; last %r" % (wanted[:80], self.data[-80:]))
+        self.wait(lambda: wanted in self.data, timeout,
+                  lambda: "%r did not come; last %r" % (wanted[:80], self.data[-80:]))
 
     def wait_closed(self, timeout=10):
         with self._changed:
@@ -200,8 +201,8 @@ Frame = collections.namedtuple("Frame", "kind display sequence x y buttons wheel
 
 
 class Pointer(Peer):
-    """The guest's pointer daemon. Input frames are collected in `frames`, with dx and dy in place of x and y for MOTION;
-    credit is given back one by one unless `generous` is False."""
+    """The guest's pointer daemon. Input frames are collected in `frames`, with dx and dy as x and y for MOTION; credit
+    is given back one by one unless `generous` is False."""
 
     _nonces = itertools.count(7)
 
@@ -240,7 +241,8 @@ class Pointer(Peer):
             self.answers += sequence == self.nonce
             self.invitations += sequence == 0
             return
-        self.frames.append(Frame(kind, display, sequence, x, y, buttons, wheel, hwheel, bool(flags & 1), time.monotonic()))
+        self.frames.append(Frame(kind, display, sequence, x, y, buttons, wheel, hwheel, bool(flags & 1),
+                                 time.monotonic()))
         if self.generous:
             self.give(1)
 
@@ -404,7 +406,8 @@ def works(m, agent=None, pointer=None):
     got = agent.wait_message(agentwire.CLIPBOARD, since)
     expect(got[8:], b"from the client", "paste in the guest")
     mark = client.mark()
-    agent.send(agentwire.grab(serial=struct.unpack_from("<I", agent.wait_message(agentwire.CLIPBOARD_GRAB, since), 4)[0] + 1))
+    serial = struct.unpack_from("<I", agent.wait_message(agentwire.CLIPBOARD_GRAB, since), 4)[0]
+    agent.send(agentwire.grab(serial=serial + 1))
     client.wait_event("grab", mark)
     since = len(agent.messages)
     started, path = client.fetch_start()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""spicevmc and the pointer: from a SPICE client to whatever the guest has for it, without loss, jump or stuck button."""
+"""spicevmc and the pointer: from a SPICE client to whatever the guest has for it, no loss, jump or stuck button."""
 
 from spicevmcd import *
 
@@ -151,7 +151,7 @@ def test_real_client_clicks_with_little_credit(m):
 
 @machine()
 def test_dead_guest(m):
-    """5000 edges and 5000 wheel steps for a guest that takes nothing: bounded, counted, and it gets RELEASE and the sum."""
+    """5000 edges and 5000 wheel steps for a guest that takes nothing: bounded, counted; it gets RELEASE and the sum."""
     pointer, main, inputs = pointed(m, credit=1, generous=False)
     peak = m.host.rss_peak()
     for _ in range(2500):

@@ -162,7 +162,8 @@ def abuse_from_guest(world):
         raise Failure("the client was offered what it may not have")
     if any(kind == agentwire.CLIPBOARD_REQUEST for _, kind, _ in world.agent.messages):
         raise Failure("the guest was asked for what it may not give")
-    expect(len([body for kind, body in world.main.from_agent if kind == agentwire.CLIPBOARD]), 11, "answers to the client")
+    answers = [body for kind, body in world.main.from_agent if kind == agentwire.CLIPBOARD]
+    expect(len(answers), 11, "answers to the client")
     if world.denied() < MANY + 11:
         raise Failure("denied: %d" % world.denied())
     world.logged("guest: ")

@@ -98,7 +98,7 @@ for file in "$root"/usr/lib/udev/rules.d/*.rules; do
     # Each line is empty, a comment, or KEY OP "VALUE" separated by commas.
     grep -nvE '^(#.*|([A-Z]+(\{[^}]*\})?(==|!=|=|\+=|:=) *"[^"]*"(, *|$))+)?$' "$file" && fail "$file: lines above"
 done
-declare -A made=([spice-pv]="user 'spice-agent'" [spicevmc]="group 'spicevmc'")
+declare -A made=([spice-pv]="user 'spice-agent'" [spicevmc]="user 'spicevmc'")
 for file in "$root"/usr/lib/sysusers.d/*.conf; do
     output=$(systemd-sysusers --dry-run --root="$root" "$file" 2>&1) || fail "$file: $output"
     grep -q "Creating ${made[$(basename "$file" .conf)]}" <<<"$output" || fail "$file does not make its user or group: $output"
