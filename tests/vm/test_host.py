@@ -191,6 +191,7 @@ def test_host_second_client_replaces_the_first(m):
     counts = m.evdev()
     released = pressed(m, counts)
     second = vm.Client(build_client(), m.vm.dir)
+    m.defer(m.reconnect)  # after the next line
     m.defer(second.close)
     second.connect(m.vm.spice)
     released()
