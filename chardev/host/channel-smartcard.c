@@ -10,8 +10,10 @@
 
 #include <string.h>
 
-/* One message each way, and an answer of our own. */
+/* Commands that wait for the client's answer. More are not read, as libspice-server queues for the client without a bound. */
 #define ASKED_MAX 16u
+
+/* For QEMU: a message of the client's, and an answer of our own. */
 #define OUTPUT (2 * VSC_MESSAGE_MAX)
 
 typedef struct SmartcardChannel {

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+/* Connections of libspice-server's, of all clients and before authentication. At the bound no more are accepted. */
 #define CONNECTIONS_MAX 256u
 
 struct SpiceTimer {
@@ -101,15 +102,20 @@ static void apply(SpiceWatch *watch)
 /* Whoever has no descriptor left for a connection is told of it for ever, and libspice-server lets anybody hold one. */
 static void count(SpiceWatch *watch, int change)
 {
-    if (!watch->listens) {
-        core.connections += (guint)change;
-    }
-    for (gsize i = 0; i < G_N_ELEMENTS(core.listening); i++) {
-        if (watch->listens && core.listening[i] == (change > 0 ? NULL : watch)) {
-            core.listening[i] = change > 0 ? watch : NULL;
-            break;
+    gboolean was_full = core.connections >= CONNECTIONS_MAX;
+
+    if (watch->listens) {
+        for (gsize i = 0; i < G_N_ELEMENTS(core.listening); i++) {
+            if (core.listening[i] == (change > 0 ? NULL : watch)) {
+                core.listening[i] = change > 0 ? watch : NULL;
+                return;
+            }
         }
-        if (!watch->listens && core.listening[i]) {
+        return;
+    }
+    core.connections += (guint)change;
+    for (gsize i = 0; i < G_N_ELEMENTS(core.listening); i++) {
+        if (core.listening[i] && was_full != (core.connections >= CONNECTIONS_MAX)) {
             apply(core.listening[i]);
         }
     }

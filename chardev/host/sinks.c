@@ -63,7 +63,7 @@ static gboolean is_open(const Sinks *sinks, SinksKind kind)
 
 static void give(Sinks *sinks, const PvmouseFrame *frame)
 {
-    gboolean taken = TRUE;
+    gboolean taken = sinks->current != SINKS_NONE;
 
     for (SinksKind kind = SINKS_PVMOUSE; kind < KINDS; kind++) {
         const SinksWay *way = &sinks->way[kind];

@@ -72,7 +72,7 @@ def test_full_state(m):
     m.host.wait_sink("none", 5)
     # Meanwhile the client has no pointer of its own, so what it says is relative.
     inputs.press(3)
-    wait_for(lambda: m.counter("pointer-none") > 0, 5, "the press")
+    wait_for(lambda: m.counter("pointer-none-lost") > 0, 5, "the press")
     frame = m.pointer().wait_frame()
     expect(frame[:6], (MOTION, 0, 1, 0, 0, LEFT | RIGHT), "of the next guest")
 
