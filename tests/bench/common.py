@@ -143,6 +143,20 @@ def guest_floor(m, arguments):
 
 
 @contextlib.contextmanager
+def floor_for_agent(m):
+    """The least possible program has the port instead of the daemon."""
+    m.guest.run("systemctl stop spice-agent-system")
+    try:
+        with guest_floor(m, "/dev/virtio-ports/com.redhat.spice.0 /dev/uinput '%s'" % m.agent.pointer):
+            time.sleep(2)  # udev and the X server have seen the device
+            yield
+            m.finish_test()
+    finally:
+        m.guest.run("systemctl start spice-agent-system")
+        m.client.wait_agent()
+
+
+@contextlib.contextmanager
 def bulk_file(m, megabytes=200):
     """A file beside the machine; gives its path and a function that checks and removes what the guest received."""
     path = os.path.join(m.vm.dir, "bench.bin")

@@ -122,20 +122,6 @@ def boot(agent):
     return harness.Machine(agent, image(agent.name), {"display": "virtio", "memory": 2048, "extra": echo_port()})
 
 
-@contextlib.contextmanager
-def floor(m):
-    """The least possible program has the port instead of the daemon."""
-    m.guest.run("systemctl stop spice-agent-system")
-    try:
-        with guest_floor(m, "/dev/virtio-ports/com.redhat.spice.0 /dev/uinput '%s'" % m.agent.pointer):
-            time.sleep(2)  # udev and the X server have seen the device
-            yield
-            m.finish_test()
-    finally:
-        m.guest.run("systemctl start spice-agent-system")
-        m.client.wait_agent()
-
-
 TIMED = {"motion_cpu_125": lambda m: motion_cpu(m, 125, 500)["total"],
          "motion_cpu_1000": lambda m: motion_cpu(m, 1000, 2000)["total"],
          "motion_echo_p50": lambda m: statistics.median(latency(m, 150, 10)),
@@ -157,7 +143,7 @@ def measure_pointer(agents, wanted, samples):
         for m in machines.values():
             m.ready()
         if "floor" in machines:
-            stack.enter_context(floor(machines["floor"]))
+            stack.enter_context(floor_for_agent(machines["floor"]))
         for _ in range(TURNS):
             for name in rows:
                 for who, m in machines.items():

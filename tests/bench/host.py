@@ -10,7 +10,8 @@ agent          QEMU's SPICE, our guest agent on its spicevmc port: the agent mou
 vdagent        the same with Debian's spice-vdagent
 legacy         spicevmc in front of spice-vdagent, without a pvmouse port
 echo, qmp      no SPICE at all: a port whose bytes the guest writes back, and QMP's input-send-event to a virtio-tablet
-least          a program (floor.c) that reads a position from a port and writes it to a uinput device
+least          a program (floor.c) that reads a position from a port and writes it to a uinput device: the agent's place
+               on QEMU's spicevmc port for what a client does, a plain port for frames
 
 What is compared by time runs at the same time and is measured in turns.
 """
@@ -432,6 +433,7 @@ TIMED = {"motion": motion, "cpu_125": lambda m: motion_cpu(m, 125, 500),
          "cpu_1000": lambda m: motion_cpu(m, 1000, 2000), "first_event": first_event}
 BULK = {"motion_during_file": motion_during_file, "usb_rate": usb_rate, "file_rate": file_rate}
 FRAMES = {"ours": frame_ours, "echo": frame_echo, "least": frame_least, "qmp": frame_qmp}
+LEAST = {"motion", "cpu_125", "cpu_1000"}
 WITH_USB = {"clicks", "wheel", "moved_clicks", "first_event"}
 
 
@@ -462,10 +464,16 @@ class Round:
             ours = stack.enter_context(self.machine("ours", boot_ours(image("ours"))))
             tablet = stack.enter_context(self.machine("virtio-tablet", boot_tablet(image("ours"))))
             agent = stack.enter_context(self.machine("agent", boot_agent("ours", image("ours"))))
+            least = None
+            if self.want(*LEAST):
+                least = stack.enter_context(self.machine("least", boot_agent("ours", image("ours"))))
+                stack.enter_context(floor_for_agent(least))
             for turn in range(TURNS):
                 for source, function in (TIMED if turn else {**BURSTS, **TIMED}).items():
                     self.take("ours", ours, source, function)
                     self.take("agent", agent, source, function)
+                    if least and source in LEAST:
+                        self.take("least", least, source, function)
                     if source != "clicks_during_file":
                         self.take("virtio-tablet", tablet, source, function)
                     if source in WITH_USB and self.want(source):
