@@ -26,7 +26,7 @@ PC_chardev       := spice-protocol gio-unix-2.0 libseccomp libcap-ng
 PC_guest         := $(PC_chardev)
 PC_host          := $(PC_chardev) spice-server jansson libcrypto libusbredirparser-0.5
 PC_agent-system  := $(PC_chardev) libdrm
-PC_agent-session := $(PC_chardev) x11 xfixes xrandr
+PC_agent-session := $(PC_chardev) x11 xfixes xrandr wayland-client libudev
 PC_ctl           := spice-protocol gio-unix-2.0 x11
 
 INC_protocol      := -iquote protocol
@@ -34,7 +34,7 @@ INC_chardev       := -iquote protocol -iquote chardev
 INC_guest         := $(INC_chardev) -iquote chardev/guest
 INC_host          := $(INC_chardev) -iquote chardev/host
 INC_agent-system  := $(INC_chardev) -iquote agent-system
-INC_agent-session := $(INC_chardev) -iquote agent-session
+INC_agent-session := $(INC_chardev) -iquote agent-session -iquote $(BUILD)/wayland
 INC_ctl          := -iquote protocol -iquote agent-session/ctl
 
 DIR_guest := chardev/guest
@@ -52,18 +52,38 @@ Q = $(if $(V),,@echo '  $(1) $(2)';)
 
 all: $(PROGRAMS)
 
-# One static library per directory, of all its files but main.c.
+# Code and headers from descriptions of Wayland protocols: ours, and of others those that the oldest suite has.
+WAYLAND_XML := $(wildcard agent-session/wayland/*.xml) \
+	$(shell pkg-config --variable=pkgdatadir wayland-protocols)/unstable/xdg-output/xdg-output-unstable-v1.xml
+WAYLAND_NAMES := $(basename $(notdir $(WAYLAND_XML)))
+WAYLAND_H := $(WAYLAND_NAMES:%=$(BUILD)/wayland/%.h)
+WAYLAND_OBJ := $(WAYLAND_NAMES:%=$(BUILD)/wayland/%.o)
+define wayland
+$(BUILD)/wayland/$(basename $(notdir $(1))).h: $(1)
+	@mkdir -p $$(@D)
+	$$(call Q,XML,$$@)wayland-scanner client-header $$< $$@
+$(BUILD)/wayland/$(basename $(notdir $(1))).c: $(1)
+	@mkdir -p $$(@D)
+	$$(call Q,XML,$$@)wayland-scanner private-code $$< $$@
+endef
+$(foreach x,$(WAYLAND_XML),$(eval $(call wayland,$(x))))
+$(WAYLAND_OBJ): %.o: %.c
+	$(call Q,CC,$@)$(CC) $(BASE) $(call pc,--cflags,wayland-client) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+.PRECIOUS: $(BUILD)/wayland/%.c
+
+# One static library per directory, of all its files but main.c; also objects, and headers that must be there first.
 define library
 SRC_$(1) := $$(filter-out %/main.c,$$(wildcard $(call path,$(1))/*.c))
-OBJ_$(1) := $$(SRC_$(1):%.c=$(BUILD)/%.o)
+OBJ_$(1) := $$(SRC_$(1):%.c=$(BUILD)/%.o) $(2)
 FLAGS_$(1) = $(BASE) $(INC_$(1)) $(call pc,--cflags,$(PC_$(1)))
 $(BUILD)/lib$(1).a: $$(OBJ_$(1))
 	@rm -f $$@; $$(AR) rcs $$@ $$(OBJ_$(1))
-$(BUILD)/$(call path,$(1))/%.o: $(call path,$(1))/%.c
+$(BUILD)/$(call path,$(1))/%.o: $(call path,$(1))/%.c | $(3)
 	@mkdir -p $$(@D)
 	$$(call Q,CC,$$@)$$(CC) $$(FLAGS_$(1)) $$(CPPFLAGS) $$(CFLAGS) -c -o $$@ $$<
 endef
-$(foreach l,$(LIBS),$(eval $(call library,$(l))))
+$(foreach l,$(filter-out agent-session,$(LIBS)),$(eval $(call library,$(l))))
+$(eval $(call library,agent-session,$(WAYLAND_OBJ),$(WAYLAND_H)))
 
 # name, directory key, libraries in link order
 define program
@@ -80,8 +100,8 @@ $(eval $(call program,spice-agentctl,ctl,ctl protocol))
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 SESSION_BINS := $(patsubst tests/session/%.c,$(BUILD)/tests/session/%,$(wildcard tests/session/test-*.c))
 TEST_LIBS := agent-system agent-session guest host chardev protocol
-TEST_PC := $(PC_host) libdrm x11 xfixes xrandr
-TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-session \
+TEST_PC := $(PC_host) libdrm x11 xfixes xrandr wayland-client libudev
+TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-session -iquote $(BUILD)/wayland \
 	-DSOURCE_DIR='"$(CURDIR)"' -DBUILD_DIR='"$(abspath $(BUILD))"' $(call pc,--cflags,$(TEST_PC))
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 
