@@ -3,14 +3,14 @@
 #ifndef CLIPBOARD_PRIVATE_H
 #define CLIPBOARD_PRIVATE_H
 
-#include "clipboard-x11.h"
+#include "clipboard-backend.h"
 #include "clipboard.h"
 #include "inflow.h"
 #include "log.h"
 #include "outflow.h"
 
-#define CLIPBOARD_SELECTIONS 2u
-G_STATIC_ASSERT(CLIPBOARD_SELECTIONS == INFLOW_SELECTIONS && CLIPBOARD_SELECTIONS == CLIPBOARD_X11_SELECTIONS);
+#define BACKENDS_MAX CLIPBOARD_SELECTIONS
+G_STATIC_ASSERT(CLIPBOARD_SELECTIONS == INFLOW_SELECTIONS);
 
 /* One type's content that is being fetched from a program for the client. */
 typedef struct Fetch {
@@ -20,6 +20,7 @@ typedef struct Fetch {
 } Fetch;
 
 typedef struct Side {
+    ClipboardBackend *backend; /* of the desktop that is served; NULL: none */
     Selection selection;
     Fetch fetch[SELECTION_TYPES];
     /* A program took over what we owned: its content of this type is fetched to compare; 0: none is. */
@@ -39,7 +40,7 @@ struct Clipboard {
     Side side[CLIPBOARD_SELECTIONS];
     Inflow *inflow;
     Outflow *outflow;
-    ClipboardX11 *x11;
+    ClipboardBackend *backend[BACKENDS_MAX];
     GPtrArray *fed;           /* sinks that get a terminal's content */
     GSList *copying, *pasting; /* of terminals: descriptors that are read, content that is fetched from a program */
     guint *terminals;         /* how many there are; shared with their tasks, which may outlive this */
@@ -50,10 +51,10 @@ struct Clipboard {
 void clipboard_apply(Clipboard *clipboard, Side *side, unsigned flags, gboolean to_host);
 
 /* The comparison under way has become pointless. */
-void clipboard_forget_echo(Clipboard *clipboard, Side *side);
+void clipboard_forget_echo(Side *side);
 
-/* The facade, or its backend, goes away. */
+/* The facade, or a side's backend, goes away. */
 void clipboard_end_copies(Clipboard *clipboard);
-void clipboard_end_pastes(Clipboard *clipboard);
+void clipboard_end_pastes(Clipboard *clipboard, Side *side);
 
 #endif

@@ -16,6 +16,7 @@ typedef struct Copy {
 
 typedef struct Paste {
     Clipboard *clipboard;
+    const Side *side;
     Sink *sink;
 } Paste;
 
@@ -86,7 +87,7 @@ static void on_read(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointe
         return;
     }
     Side *side = &clipboard->side[copy->selection];
-    clipboard_forget_echo(clipboard, side);
+    clipboard_forget_echo(side);
     unsigned flags = selection_terminal(&side->selection, 1u << copy->type);
     g_clear_pointer(&side->content, g_bytes_unref);
     side->content = g_steal_pointer(&value);
@@ -134,9 +135,9 @@ void clipboard_paste(Clipboard *clipboard, guint8 selection, const char *mime, i
         return;
     }
     Paste *paste = g_new(Paste, 1);
-    *paste = (Paste){ .clipboard = clipboard, .sink = sink };
-    if (clipboard->x11 != NULL &&
-        clipboard_x11_fetch(clipboard->x11, selection, type, clipboard->policy.max_size, on_fetched, paste)) {
+    *paste = (Paste){ .clipboard = clipboard, .side = side, .sink = sink };
+    if (side->backend != NULL &&
+        side->backend->fetch(side->backend, selection, type, clipboard->policy.max_size, on_fetched, paste)) {
         clipboard->pasting = g_slist_prepend(clipboard->pasting, paste);
     } else {
         g_free(paste);
@@ -151,11 +152,14 @@ void clipboard_end_copies(Clipboard *clipboard)
     g_clear_slist(&clipboard->copying, NULL);
 }
 
-void clipboard_end_pastes(Clipboard *clipboard)
+void clipboard_end_pastes(Clipboard *clipboard, Side *side)
 {
-    while (clipboard->pasting != NULL) {
-        Paste *paste = clipboard->pasting->data;
-        clipboard_x11_cancel(clipboard->x11, paste);
+    for (GSList *l = clipboard->pasting, *next; l != NULL; l = next) {
+        Paste *paste = l->data;
+        next = l->next;
+        if (paste->side != side)
+            continue;
+        side->backend->cancel(side->backend, paste);
         on_fetched(SINK_LOST, NULL, paste);
     }
 }

@@ -12,9 +12,11 @@
 /* A list of targets; programs offer some dozens. */
 #define TARGETS_BYTES (4096u * 4u)
 
+typedef struct ClipboardX11 ClipboardX11;
+
 typedef struct Owned {
     ClipboardX11 *clipboard;
-    Atom atom;
+    Atom atom;       /* None: not served */
     guint32 types;   /* that we offer as its owner; 0: it is not ours */
     Time since;      /* when the present owner took it */
     gulong request;  /* number of our last request that changed the owner */
@@ -26,20 +28,21 @@ typedef struct Owned {
 typedef struct Fetch {
     ClipboardX11 *clipboard;
     guint32 type;
-    ClipboardX11Fetched fetched;
+    ClipboardFetched fetched;
     gpointer user;
 } Fetch;
 
 struct ClipboardX11 {
+    ClipboardBackend backend; /* first */
     X11 *x11;
     X11Targets targets;
     Window window;
     int xfixes; /* number of its first event */
-    Owned owned[CLIPBOARD_X11_SELECTIONS];
+    Owned owned[CLIPBOARD_SELECTIONS];
     X11Fetcher *fetcher;
     X11Paster *paster;
     GPtrArray *fetches;
-    ClipboardX11Events events;
+    ClipboardBackendEvents events;
     gpointer user;
     LogPeer log;
 };
@@ -86,8 +89,8 @@ static void ask_targets(Owned *owned)
 
 static Owned *find(ClipboardX11 *clipboard, Atom selection)
 {
-    for (guint8 i = 0; i < CLIPBOARD_X11_SELECTIONS; i++) {
-        if (clipboard->owned[i].atom == selection)
+    for (guint8 i = 0; i < CLIPBOARD_SELECTIONS; i++) {
+        if (selection != None && clipboard->owned[i].atom == selection)
             return &clipboard->owned[i];
     }
     return NULL;
@@ -145,49 +148,9 @@ static gboolean on_event(const XEvent *event, gpointer user)
     }
 }
 
-ClipboardX11 *clipboard_x11_new(X11 *x11, guint timeout_ms, const ClipboardX11Events *events, gpointer user,
-                                GError **error)
+static void close_backend(ClipboardBackend *backend)
 {
-    Display *display = x11_display(x11);
-    int first_event, first_error;
-    if (!XFixesQueryExtension(display, &first_event, &first_error)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "the X server has no XFixes extension");
-        return NULL;
-    }
-    ClipboardX11 *clipboard = g_new0(ClipboardX11, 1);
-    clipboard->x11 = x11;
-    clipboard->xfixes = first_event;
-    clipboard->events = *events;
-    clipboard->user = user;
-    clipboard->log.name = "guest";
-    x11_targets_init(&clipboard->targets, display);
-    clipboard->owned[0].atom = clipboard->targets.clipboard;
-    clipboard->owned[1].atom = XA_PRIMARY;
-    XSetWindowAttributes attributes = { .event_mask = PropertyChangeMask };
-    clipboard->window = XCreateWindow(display, x11_root(x11), -1, -1, 1, 1, 0, 0, InputOnly, CopyFromParent,
-                                      CWEventMask, &attributes);
-    clipboard->fetcher = x11_fetcher_new(x11, &clipboard->targets, clipboard->window, timeout_ms);
-    const X11PasterEvents paster_events = { .want = events->want, .ready = events->ready, .gone = events->gone };
-    clipboard->paster = x11_paster_new(x11, &clipboard->targets, timeout_ms, &paster_events, user);
-    clipboard->fetches = g_ptr_array_new_with_free_func(g_free);
-    x11_add_handler(x11, on_event, clipboard);
-    for (guint8 i = 0; i < CLIPBOARD_X11_SELECTIONS; i++) {
-        Owned *owned = &clipboard->owned[i];
-        owned->clipboard = clipboard;
-        XFixesSelectSelectionInput(display, clipboard->window, owned->atom,
-                                   XFixesSetSelectionOwnerNotifyMask | XFixesSelectionWindowDestroyNotifyMask |
-                                       XFixesSelectionClientCloseNotifyMask);
-        owned->before = XGetSelectionOwner(display, owned->atom) != None;
-        if (owned->before)
-            ask_targets(owned);
-    }
-    return clipboard;
-}
-
-void clipboard_x11_free(ClipboardX11 *clipboard)
-{
-    if (clipboard == NULL)
-        return;
+    ClipboardX11 *clipboard = (ClipboardX11 *) backend;
     x11_remove_handler(clipboard->x11, on_event, clipboard);
     x11_paster_free(clipboard->paster);
     x11_fetcher_free(clipboard->fetcher);
@@ -196,8 +159,9 @@ void clipboard_x11_free(ClipboardX11 *clipboard)
     g_free(clipboard);
 }
 
-void clipboard_x11_own(ClipboardX11 *clipboard, guint8 selection, guint32 types)
+static void own(ClipboardBackend *backend, guint8 selection, guint32 types)
 {
+    ClipboardX11 *clipboard = (ClipboardX11 *) backend;
     Display *display = x11_display(clipboard->x11);
     Owned *owned = &clipboard->owned[selection];
     if (types == 0 && owned->types == 0)
@@ -235,9 +199,10 @@ static void on_fetched(SinkEnd how, Atom type, int format, GByteArray *data, gpo
     fetch.fetched(how, value, fetch.user);
 }
 
-gboolean clipboard_x11_fetch(ClipboardX11 *clipboard, guint8 selection, guint32 type, gsize limit,
-                             ClipboardX11Fetched fetched, gpointer user)
+static gboolean fetch_content(ClipboardBackend *backend, guint8 selection, guint32 type, gsize limit,
+                              ClipboardFetched fetched, gpointer user)
 {
+    ClipboardX11 *clipboard = (ClipboardX11 *) backend;
     const Owned *owned = &clipboard->owned[selection];
     if (type >= SELECTION_TYPES || (owned->offer.types & 1u << type) == 0)
         return FALSE;
@@ -252,8 +217,9 @@ gboolean clipboard_x11_fetch(ClipboardX11 *clipboard, guint8 selection, guint32 
     return TRUE;
 }
 
-void clipboard_x11_cancel(ClipboardX11 *clipboard, gpointer user)
+static void cancel(ClipboardBackend *backend, gpointer user)
 {
+    ClipboardX11 *clipboard = (ClipboardX11 *) backend;
     for (guint i = clipboard->fetches->len; i-- > 0;) {
         Fetch *fetch = clipboard->fetches->pdata[i];
         if (fetch->user != user)
@@ -261,4 +227,51 @@ void clipboard_x11_cancel(ClipboardX11 *clipboard, gpointer user)
         x11_fetcher_cancel(clipboard->fetcher, fetch);
         g_ptr_array_remove_index_fast(clipboard->fetches, i);
     }
+}
+
+ClipboardBackend *clipboard_x11_new(X11 *x11, guint selections, guint timeout_ms, const ClipboardBackendEvents *events,
+                                    gpointer user, GError **error)
+{
+    Display *display = x11_display(x11);
+    int first_event, first_error;
+    if (!XFixesQueryExtension(display, &first_event, &first_error)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "the X server has no XFixes extension");
+        return NULL;
+    }
+    ClipboardX11 *clipboard = g_new0(ClipboardX11, 1);
+    clipboard->backend = (ClipboardBackend){
+        .name = "x11", .selections = selections, .own = own, .fetch = fetch_content, .cancel = cancel,
+        .free = close_backend
+    };
+    clipboard->x11 = x11;
+    clipboard->xfixes = first_event;
+    clipboard->events = *events;
+    clipboard->user = user;
+    clipboard->log.name = "guest";
+    x11_targets_init(&clipboard->targets, display);
+    if (selections & CLIPBOARD_ONLY(VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD))
+        clipboard->owned[VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD].atom = clipboard->targets.clipboard;
+    if (selections & CLIPBOARD_ONLY(VD_AGENT_CLIPBOARD_SELECTION_PRIMARY))
+        clipboard->owned[VD_AGENT_CLIPBOARD_SELECTION_PRIMARY].atom = XA_PRIMARY;
+    XSetWindowAttributes attributes = { .event_mask = PropertyChangeMask };
+    clipboard->window = XCreateWindow(display, x11_root(x11), -1, -1, 1, 1, 0, 0, InputOnly, CopyFromParent,
+                                      CWEventMask, &attributes);
+    clipboard->fetcher = x11_fetcher_new(x11, &clipboard->targets, clipboard->window, timeout_ms);
+    const X11PasterEvents paster_events = { .want = events->want, .ready = events->ready, .gone = events->gone };
+    clipboard->paster = x11_paster_new(x11, &clipboard->targets, timeout_ms, &paster_events, user);
+    clipboard->fetches = g_ptr_array_new_with_free_func(g_free);
+    x11_add_handler(x11, on_event, clipboard);
+    for (guint8 i = 0; i < CLIPBOARD_SELECTIONS; i++) {
+        Owned *owned = &clipboard->owned[i];
+        owned->clipboard = clipboard;
+        if (owned->atom == None)
+            continue;
+        XFixesSelectSelectionInput(display, clipboard->window, owned->atom,
+                                   XFixesSetSelectionOwnerNotifyMask | XFixesSelectionWindowDestroyNotifyMask |
+                                       XFixesSelectionClientCloseNotifyMask);
+        owned->before = XGetSelectionOwner(display, owned->atom) != None;
+        if (owned->before)
+            ask_targets(owned);
+    }
+    return &clipboard->backend;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "clipboard-private.h"
 
+#include "clipboard-x11.h"
+
 #include <string.h>
 
 #define FEED_PIECE 65536u
@@ -49,8 +51,8 @@ static void answer(Clipboard *clipboard, Side *side, guint32 type, GBytes *value
 static void answer_none(Clipboard *clipboard, Side *side)
 {
     for (guint32 type = 0; type < SELECTION_TYPES; type++) {
-        if (clipboard->x11 != NULL)
-            clipboard_x11_cancel(clipboard->x11, &side->fetch[type]);
+        if (side->backend != NULL)
+            side->backend->cancel(side->backend, &side->fetch[type]);
         answer(clipboard, side, type, NULL);
     }
 }
@@ -74,19 +76,19 @@ static void send_grab(Clipboard *clipboard, const Side *side)
     clipboard->peer.send(&message, clipboard->user);
 }
 
-void clipboard_forget_echo(Clipboard *clipboard, Side *side)
+void clipboard_forget_echo(Side *side)
 {
-    if (side->echo.type != 0 && clipboard->x11 != NULL)
-        clipboard_x11_cancel(clipboard->x11, side);
+    if (side->echo.type != 0 && side->backend != NULL)
+        side->backend->cancel(side->backend, side);
     side->echo.type = 0;
 }
 
 /* The host's content is gone, before it was known whether a program holds the same. */
-static void settle_echo(Clipboard *clipboard, Side *side)
+static void settle_echo(Side *side)
 {
     if (side->echo.type == 0)
         return;
-    clipboard_forget_echo(clipboard, side);
+    clipboard_forget_echo(side);
     selection_found(&side->selection, side->echo.offers);
 }
 
@@ -106,9 +108,9 @@ void clipboard_apply(Clipboard *clipboard, Side *side, unsigned flags, gboolean 
         send_release(clipboard, s);
     if (flags & SELECTION_SEND_GRAB)
         send_grab(clipboard, side);
-    if (clipboard->x11 != NULL && (flags & (SELECTION_DISOWN | SELECTION_OWN))) {
-        clipboard_forget_echo(clipboard, side);
-        clipboard_x11_own(clipboard->x11, s, flags & SELECTION_OWN ? selection->offers : 0);
+    if (side->backend != NULL && (flags & (SELECTION_DISOWN | SELECTION_OWN))) {
+        clipboard_forget_echo(side);
+        side->backend->own(side->backend, s, flags & SELECTION_OWN ? selection->offers : 0);
     }
 }
 
@@ -149,9 +151,9 @@ static void on_client_request(Clipboard *clipboard, const VdagentRequest *reques
         answer(clipboard, side, request->type, fits ? side->content : NULL);
         if (!fits)
             refused_size(clipboard);
-    } else if (clipboard->x11 == NULL ||
-               !clipboard_x11_fetch(clipboard->x11, request->selection, request->type, room_for_values(clipboard),
-                                    on_fetched, &side->fetch[request->type])) {
+    } else if (side->backend == NULL ||
+               !side->backend->fetch(side->backend, request->selection, request->type, room_for_values(clipboard),
+                                     on_fetched, &side->fetch[request->type])) {
         answer(clipboard, side, request->type, NULL);
     }
 }
@@ -269,10 +271,10 @@ static void on_program(guint8 selection, guint32 types, gboolean foreign, gpoint
 {
     Clipboard *clipboard = user;
     Side *side = &clipboard->side[selection];
-    clipboard_forget_echo(clipboard, side);
+    clipboard_forget_echo(side);
     guint32 type = selection_suspect(&side->selection, types);
     if (type != 0 &&
-        clipboard_x11_fetch(clipboard->x11, selection, type, clipboard->policy.max_size, on_echo, side)) {
+        side->backend->fetch(side->backend, selection, type, clipboard->policy.max_size, on_echo, side)) {
         side->echo.type = type;
         side->echo.offers = types;
         side->echo.foreign = foreign;
@@ -291,43 +293,96 @@ static void on_nobody(guint8 selection, gpointer user)
 {
     Clipboard *clipboard = user;
     Side *side = &clipboard->side[selection];
-    clipboard_forget_echo(clipboard, side);
+    clipboard_forget_echo(side);
     clipboard_apply(clipboard, side, selection_nobody(&side->selection), TRUE);
 }
 
-gboolean clipboard_set_x11(Clipboard *clipboard, X11 *x11, GError **error)
+/* --- Backends --- */
+
+/* Nobody serves what this one did: pastes under way end, and what a program owned is gone. */
+static void detach(Clipboard *clipboard, ClipboardBackend *backend)
 {
-    static const ClipboardX11Events events = {
-        .program = on_program,
-        .found = on_found,
-        .nobody = on_nobody,
-        .want = on_want,
-        .ready = on_ready,
-        .gone = on_gone,
-    };
-    for (guint8 s = 0; clipboard->x11 != NULL && s < CLIPBOARD_SELECTIONS; s++) {
+    for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++) {
         Side *side = &clipboard->side[s];
-        clipboard_forget_echo(clipboard, side);
+        if (side->backend != backend)
+            continue;
+        clipboard_forget_echo(side);
         answer_none(clipboard, side);
+        clipboard_end_pastes(clipboard, side);
     }
-    if (clipboard->x11 != NULL) {
-        clipboard_end_pastes(clipboard);
-        g_clear_pointer(&clipboard->x11, clipboard_x11_free);
-        for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++) {
-            Selection *selection = &clipboard->side[s].selection;
-            if (selection->owner == SELECTION_PROGRAM || selection->shadow != 0)
-                clipboard_apply(clipboard, &clipboard->side[s], selection_nobody(selection), TRUE);
+    backend->free(backend);
+    for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++) {
+        Side *side = &clipboard->side[s];
+        if (side->backend != backend)
+            continue;
+        side->backend = NULL;
+        if (side->selection.owner == SELECTION_PROGRAM || side->selection.shadow != 0)
+            clipboard_apply(clipboard, side, selection_nobody(&side->selection), TRUE);
+    }
+}
+
+static void on_failed(const char *why, gpointer user)
+{
+    Clipboard *clipboard = user;
+    clipboard->peer.lost(why, clipboard->user);
+}
+
+static const ClipboardBackendEvents backend_events = {
+    .program = on_program,
+    .found = on_found,
+    .nobody = on_nobody,
+    .want = on_want,
+    .ready = on_ready,
+    .gone = on_gone,
+    .failed = on_failed,
+};
+
+/* FALSE for a backend that could not be had. */
+static gboolean attach(Clipboard *clipboard, ClipboardBackend *backend)
+{
+    if (backend == NULL)
+        return FALSE;
+    for (guint i = 0; i < BACKENDS_MAX; i++) {
+        if (clipboard->backend[i] == NULL) {
+            clipboard->backend[i] = backend;
+            break;
         }
     }
-    if (x11 == NULL)
-        return TRUE;
-    clipboard->x11 = clipboard_x11_new(x11, clipboard->policy.timeout_ms, &events, clipboard, error);
-    for (guint8 s = 0; clipboard->x11 != NULL && s < CLIPBOARD_SELECTIONS; s++) {
-        const Selection *selection = &clipboard->side[s].selection;
-        if (selection->owner == SELECTION_HOST || selection->owner == SELECTION_TERMINAL)
-            clipboard_x11_own(clipboard->x11, s, selection->offers);
+    for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++) {
+        Side *side = &clipboard->side[s];
+        if ((backend->selections & CLIPBOARD_ONLY(s)) == 0)
+            continue;
+        side->backend = backend;
+        if (side->selection.owner == SELECTION_HOST || side->selection.owner == SELECTION_TERMINAL)
+            backend->own(backend, s, side->selection.offers);
     }
-    return clipboard->x11 != NULL;
+    return TRUE;
+}
+
+gboolean clipboard_serve_x11(Clipboard *clipboard, X11 *x11, guint selections, GError **error)
+{
+    return attach(clipboard, clipboard_x11_new(x11, selections, clipboard->policy.timeout_ms, &backend_events,
+                                               clipboard, error));
+}
+
+void clipboard_serve_none(Clipboard *clipboard)
+{
+    for (guint i = 0; i < BACKENDS_MAX; i++) {
+        ClipboardBackend *backend = g_steal_pointer(&clipboard->backend[i]);
+        if (backend != NULL)
+            detach(clipboard, backend);
+    }
+}
+
+char *clipboard_backends(const Clipboard *clipboard)
+{
+    const Side *side = clipboard->side;
+    const ClipboardBackend *main = side[VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD].backend;
+    const ClipboardBackend *primary = side[VD_AGENT_CLIPBOARD_SELECTION_PRIMARY].backend;
+    if (main == NULL)
+        return NULL;
+    return primary == main ? g_strdup(main->name)
+                           : g_strdup_printf("%s, primary: %s", main->name, primary != NULL ? primary->name : "none");
 }
 
 Clipboard *clipboard_new(const ClipboardPolicy *policy, const ClipboardPeer *peer, gpointer user)
@@ -365,8 +420,7 @@ void clipboard_free(Clipboard *clipboard)
     if (clipboard == NULL)
         return;
     clipboard_end_copies(clipboard);
-    clipboard_end_pastes(clipboard);
-    g_clear_pointer(&clipboard->x11, clipboard_x11_free);
+    clipboard_serve_none(clipboard);
     inflow_free(clipboard->inflow);
     outflow_free(clipboard->outflow);
     for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++)
@@ -409,9 +463,9 @@ void clipboard_peer(Clipboard *clipboard, const Caps *agreed, const Caps *theirs
     for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++) {
         Side *side = &clipboard->side[s];
         side->told_to_host = side->told_from_host = FALSE;
-        settle_echo(clipboard, side);
-        for (guint32 type = 0; clipboard->x11 != NULL && type < SELECTION_TYPES; type++)
-            clipboard_x11_cancel(clipboard->x11, &side->fetch[type]);
+        settle_echo(side);
+        for (guint32 type = 0; side->backend != NULL && type < SELECTION_TYPES; type++)
+            side->backend->cancel(side->backend, &side->fetch[type]);
         gboolean able = s == VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD ||
                         (clipboard->policy.primary && present && caps_has(agreed, VD_AGENT_CAP_CLIPBOARD_SELECTION));
         clipboard_apply(clipboard, side, selection_peer(&side->selection, present && able, serials, no_release), FALSE);
@@ -430,7 +484,7 @@ static void on_client_grab(Clipboard *clipboard, Side *side, const VdagentGrab *
     unsigned flags = selection_host_grab(&side->selection, grab->serial, offers & SELECTION_ALL);
     /* It offers nothing that we know, so the program whose content is being compared is the owner. */
     if (flags & SELECTION_DISOWN)
-        settle_echo(clipboard, side);
+        settle_echo(side);
     clipboard_apply(clipboard, side, flags, FALSE);
 }
 
@@ -444,7 +498,7 @@ void clipboard_message(Clipboard *clipboard, const VdagentMessage *message)
         on_client_grab(clipboard, &clipboard->side[message->grab.selection], &message->grab);
     } else if (message->type == VD_AGENT_CLIPBOARD_RELEASE && message->release.selection < CLIPBOARD_SELECTIONS) {
         Side *side = &clipboard->side[message->release.selection];
-        settle_echo(clipboard, side);
+        settle_echo(side);
         clipboard_apply(clipboard, side, selection_host_release(&side->selection), FALSE);
     }
 }

@@ -13,6 +13,7 @@
 #ifndef CLIPBOARD_H
 #define CLIPBOARD_H
 
+#include "clipboard-backend.h"
 #include "stream.h"
 #include "x11.h"
 
@@ -35,19 +36,28 @@ typedef struct ClipboardPeer {
     void (*pause)(gboolean paused, gpointer user);
     /* Something was refused: for the log, D-Bus and the user. A direction that is off is told once for each client. */
     void (*refused)(const char *what, const char *why, gpointer user);
+    /* A backend serves no more: clipboard_serve_none() is due, from this call or later, and then perhaps another. */
+    void (*lost)(const char *why, gpointer user);
 } ClipboardPeer;
 
 Clipboard *clipboard_new(const ClipboardPolicy *policy, const ClipboardPeer *peer, gpointer user);
 void clipboard_free(Clipboard *clipboard);
 
 /*
- * Add what the clipboard can do to the capabilities to announce: nothing with both directions off, and the same with X
- * and without, since terminals copy and paste too.
+ * Add what the clipboard can do to the capabilities to announce: nothing with both directions off, and the same with a
+ * desktop and without, since terminals copy and paste too.
  */
 void clipboard_add_caps(const Clipboard *clipboard, Caps *caps);
 
-/* Serve this X connection; NULL for none. The connection must outlive its use. */
-gboolean clipboard_set_x11(Clipboard *clipboard, X11 *x11, GError **error);
+/*
+ * Serve a desktop's selections, CLIPBOARD_ONLY() of each (clipboard-backend.h), that no backend serves yet. The
+ * connection must outlive its use, to clipboard_serve_none().
+ */
+gboolean clipboard_serve_x11(Clipboard *clipboard, X11 *x11, guint selections, GError **error);
+void clipboard_serve_none(Clipboard *clipboard);
+
+/* Names of the backends, for the user; to be freed. NULL: none. */
+char *clipboard_backends(const Clipboard *clipboard);
 
 /*
  * Events of the connection, as in client.h. With agreed NULL the client left: its grabs end and requests get nothing.

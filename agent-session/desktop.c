@@ -161,7 +161,8 @@ static gboolean claimed(const Desktop *desktop, const char *display, const char 
 static gboolean try_with(Desktop *desktop, const char *display, const char *xauthority)
 {
     g_debug("trying X display %s with %s", display, xauthority);
-    if (!desktop->events.display(display, xauthority, desktop->user))
+    const BackendsPlace place = { .display = display, .xauthority = xauthority };
+    if (!desktop->events.serve(&place, desktop->user))
         return FALSE;
     desktop->display = g_strdup(display);
     return TRUE;
@@ -327,7 +328,7 @@ static void drop_display(Desktop *desktop)
     if (desktop->display == NULL)
         return;
     g_clear_pointer(&desktop->display, g_free);
-    desktop->events.display(NULL, NULL, desktop->user);
+    desktop->events.serve(NULL, desktop->user);
 }
 
 static void set_session(Desktop *desktop, const char *session)

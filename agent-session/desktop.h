@@ -13,6 +13,8 @@
 #ifndef DESKTOP_H
 #define DESKTOP_H
 
+#include "backends.h"
+
 #include <gio/gio.h>
 
 typedef struct Desktop Desktop;
@@ -21,8 +23,8 @@ typedef struct Desktop Desktop;
 typedef struct DesktopEvents {
     /* logind's id of the session to serve, NULL for none. */
     void (*session)(const char *session, gpointer user);
-    /* Serve this X display from now on; FALSE if it does not let us. With NULL stop serving the last one. */
-    gboolean (*display)(const char *display, const char *xauthority, gpointer user);
+    /* Serve this desktop from now on; FALSE if it does not let us. With NULL stop serving the last one. */
+    gboolean (*serve)(const BackendsPlace *place, gpointer user);
 } DesktopEvents;
 
 /* `system_bus` and `user_bus` may be NULL and must outlive the result. */

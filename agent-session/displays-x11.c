@@ -3,7 +3,6 @@
 
 #include "device.h"
 #include "log.h"
-#include "plan.h"
 
 #include <X11/extensions/Xrandr.h>
 #include <gio/gio.h>
@@ -11,15 +10,8 @@
 #include <string.h>
 
 #define MODE_PREFIX "spice-"
-/* How long the desktop may take to follow the device by itself before we do. */
-#define GRACE_MS 300
-/* Outside of these a resolution in dots per inch is taken as a mistake. */
-#define DPI_MIN 50.0
-#define DPI_MAX 400.0
 #define DPI_DEFAULT 96.0
 #define MM_PER_INCH 25.4
-/* What drivers with coarse widths demand at most. */
-#define COARSE_STEP 8u
 #define REFRESH_HZ 60
 
 typedef struct Output {
@@ -41,17 +33,11 @@ typedef struct Outputs {
     guint w, h;
 } Outputs;
 
-/* What of an output was last followed or found. */
-typedef struct Seen {
-    RROutput id;
-    gboolean connected, on;
-    guint preferred_w, preferred_h;
-} Seen;
-
-struct DisplaysX11 {
+typedef struct DisplaysX11 {
+    DisplaysBackend backend; /* first */
     X11 *x11;
-    DisplaysPolicy policy;
-    DisplaysPeer peer;
+    gboolean physical;
+    DisplaysBackendEvents events;
     gpointer user;
     int event_base;
     /*
@@ -61,11 +47,8 @@ struct DisplaysX11 {
     int width, width_mm;
     gulong sized; /* serial of our last change */
     double dpi;
-    gsize seen_count;
-    Seen seen[LIMIT_DISPLAYS];
-    guint report_id, follow_id;
     LogPeer client;
-};
+} DisplaysX11;
 
 static void outputs_clear(Outputs *screen)
 {
@@ -108,8 +91,9 @@ static void read_output(Display *display, Outputs *screen, Output *output, PlanO
         plan->on = true;
         plan->x = crtc->x;
         plan->y = crtc->y;
-        plan->w = crtc->width;
-        plan->h = crtc->height;
+        plan->w = plan->mode_w = crtc->width;
+        plan->h = plan->mode_h = crtc->height;
+        plan->scale = 1;
     }
     if (crtc != NULL)
         XRRFreeCrtcInfo(crtc);
@@ -156,29 +140,6 @@ static guint transform(Rotation rotation)
     if (flip_y)
         turns = (turns + 2) % 4;
     return turns + (flip_x != flip_y ? 4 : 0);
-}
-
-static void report(DisplaysX11 *self, const Outputs *screen)
-{
-    GVariantBuilder outputs;
-    gint64 x1 = G_MAXINT32, y1 = G_MAXINT32, x2 = 0, y2 = 0;
-    g_variant_builder_init(&outputs, G_VARIANT_TYPE("a(suuiiuuu)"));
-    for (gsize i = 0; i < screen->count; i++) {
-        const Output *output = &screen->output[i];
-        const PlanOutput *plan = &screen->plan[i];
-        if (!plan->on)
-            continue;
-        g_variant_builder_add(&outputs, "(suuiiuuu)", output->name, output->mode_w, output->mode_h, plan->x, plan->y,
-                              plan->w, plan->h, transform(output->rotation));
-        x1 = MIN(x1, plan->x);
-        y1 = MIN(y1, plan->y);
-        x2 = MAX(x2, plan->x + (gint64) plan->w);
-        y2 = MAX(y2, plan->y + (gint64) plan->h);
-    }
-    /* X spreads an absolute device over the root window, which may be larger than what is shown of it. */
-    if (x1 != 0 || y1 != 0 || x2 != screen->w || y2 != screen->h)
-        g_variant_builder_add(&outputs, "(suuiiuuu)", "", screen->w, screen->h, 0, 0, screen->w, screen->h, 0);
-    self->peer.layout(g_variant_builder_end(&outputs), self->user);
 }
 
 static gboolean mode_has(const XRRModeInfo *mode, guint w, guint h)
@@ -381,13 +342,13 @@ static void remove_unused_modes(DisplaysX11 *self, const Outputs *screen)
 static void find_dpi(DisplaysX11 *self, const Plan *plan)
 {
     double dpi = self->width_mm > 0 ? self->width * MM_PER_INCH / self->width_mm : 0;
-    self->dpi = dpi >= DPI_MIN && dpi <= DPI_MAX ? dpi : DPI_DEFAULT;
-    for (gsize i = 0; self->policy.scale && i < plan->count; i++) {
+    self->dpi = dpi >= PLAN_DPI_MIN && dpi <= PLAN_DPI_MAX ? dpi : DPI_DEFAULT;
+    for (gsize i = 0; self->physical && i < plan->count; i++) {
         const PlanHead *head = &plan->head[i];
         if (!head->on || head->width_mm == 0 || head->height_mm == 0)
             continue;
         dpi = head->w * MM_PER_INCH / head->width_mm;
-        if (dpi >= DPI_MIN && dpi <= DPI_MAX)
+        if (dpi >= PLAN_DPI_MIN && dpi <= PLAN_DPI_MAX)
             self->dpi = dpi;
         else
             log_peer(&self->client, "display %zu of %u pixels is said to be %u mm wide: size ignored", i, head->w,
@@ -396,23 +357,13 @@ static void find_dpi(DisplaysX11 *self, const Plan *plan)
     }
 }
 
-/* Report what is there now, after removing what nobody needs any more. */
-static void settle(DisplaysX11 *self)
-{
-    g_auto(Outputs) screen = { 0 };
-    if (!outputs_read(self, &screen))
-        return;
-    remove_unused_modes(self, &screen);
-    report(self, &screen);
-}
-
 static gboolean same_dpi(const DisplaysX11 *self, const Plan *plan)
 {
     return self->width == (int) plan->w && self->width_mm == to_mm(self, plan->w);
 }
 
 /* Carry out a plan, or undo it. FALSE when the server refused. */
-static gboolean apply(DisplaysX11 *self, const Outputs *screen, const Plan *plan, gboolean upright)
+static gboolean change(DisplaysX11 *self, const Outputs *screen, const Plan *plan, gboolean upright)
 {
     Display *display = x11_display(self->x11);
     find_dpi(self, plan);
@@ -427,6 +378,21 @@ static gboolean apply(DisplaysX11 *self, const Outputs *screen, const Plan *plan
     return done;
 }
 
+static void apply(DisplaysBackend *backend, const Plan *plan, gboolean upright)
+{
+    DisplaysX11 *self = (DisplaysX11 *) backend;
+    gboolean done = FALSE;
+    {
+        g_auto(Outputs) screen = { 0 };
+        if (outputs_read(self, &screen) && screen.count == plan->count)
+            done = change(self, &screen, plan, upright);
+    }
+    g_auto(Outputs) after = { 0 };
+    if (outputs_read(self, &after))
+        remove_unused_modes(self, &after);
+    self->events.applied(done ? NULL : "the X server cannot do it", self->user);
+}
+
 static PlanLimits limits(DisplaysX11 *self, const Outputs *screen)
 {
     int min_w = 1, min_h = 1, max_w = 1, max_h = 1;
@@ -437,95 +403,22 @@ static PlanLimits limits(DisplaysX11 *self, const Outputs *screen)
     return bounds;
 }
 
-gboolean displays_x11_apply(DisplaysX11 *self, const VdagentMonitors *monitors)
+static gboolean read_state(DisplaysBackend *backend, DisplaysState *ret_state)
 {
-    gboolean done = FALSE;
-    for (guint step = 1;; step = COARSE_STEP) {
-        g_auto(Outputs) screen = { 0 };
-        if (!outputs_read(self, &screen))
-            return FALSE;
-        PlanLimits bounds = limits(self, &screen);
-        bounds.step = MAX(bounds.step, step);
-        Plan plan;
-        unsigned adjusted;
-        PlanResult result = plan_client(&bounds, screen.count, monitors, &plan, &adjusted);
-        if (result != PLAN_OK) {
-            const char *why = result == PLAN_NOTHING_ON ? "no display would remain" : "larger than the X server allows";
-            log_peer(&self->client, "monitors refused: %s", why);
-            self->peer.refused("displays", why, self->user);
-            return FALSE;
-        }
-        if (adjusted != 0)
-            log_peer(&self->client, "monitors not taken as they came:%s%s%s%s", adjusted & PLAN_CLAMPED ? " size" : "",
-                     adjusted & PLAN_MOVED ? " origin" : "", adjusted & PLAN_REPACKED ? " placing" : "",
-                     adjusted & PLAN_IGNORED ? " number" : "");
-        done = apply(self, &screen, &plan, TRUE);
-        if (done)
-            break;
-        if (bounds.step == COARSE_STEP) {
-            log_peer(&self->client, "monitors refused by the X server");
-            self->peer.refused("displays", "the X server cannot do it", self->user);
-            break;
-        }
-    }
-    settle(self);
-    return done;
-}
-
-/* Remember what is there; returns whether anything is new, and marks it. */
-static gboolean look(DisplaysX11 *self, Outputs *screen)
-{
-    gboolean any = FALSE;
-    for (gsize i = 0; i < screen->count; i++) {
-        PlanOutput *output = &screen->plan[i];
-        const Seen *old = NULL;
-        for (gsize k = 0; k < self->seen_count && old == NULL; k++) {
-            if (self->seen[k].id == screen->output[i].id)
-                old = &self->seen[k];
-        }
-        /* One that was on had been there: the server had only not looked at the connector. */
-        output->plugged = old == NULL ? output->connected
-                                      : old->connected != output->connected && !(output->connected && old->on);
-        /* A server that knew of no preference and has one now has looked again, which is no wish of the device. */
-        output->resized = old != NULL && old->preferred_w != 0 && output->preferred_w != 0 &&
-                          (old->preferred_w != output->preferred_w || old->preferred_h != output->preferred_h);
-        any = any || output->plugged || output->resized;
-    }
-    self->seen_count = screen->count;
-    for (gsize i = 0; i < screen->count; i++) {
-        const PlanOutput *output = &screen->plan[i];
-        self->seen[i] = (Seen){ screen->output[i].id, output->connected, output->on, output->preferred_w,
-                                output->preferred_h };
-    }
-    return any;
-}
-
-static gboolean on_follow(gpointer user)
-{
-    DisplaysX11 *self = user;
-    self->follow_id = 0;
+    DisplaysX11 *self = (DisplaysX11 *) backend;
     g_auto(Outputs) screen = { 0 };
-    if (!outputs_read(self, &screen) || !look(self, &screen) || !self->policy.follow)
-        return G_SOURCE_REMOVE;
-    PlanLimits bounds = limits(self, &screen);
-    Plan plan;
-    if (plan_follow(&bounds, screen.count, screen.plan, &plan) != PLAN_OK || plan_is_current(&plan, screen.plan))
-        return G_SOURCE_REMOVE;
-    g_message("following the device: desktop %ux%u → %ux%u", screen.w, screen.h, plan.w, plan.h);
-    if (!apply(self, &screen, &plan, FALSE))
-        g_warning("x11: the server refused the outputs' own preferred modes");
-    settle(self);
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean on_report(gpointer user)
-{
-    DisplaysX11 *self = user;
-    self->report_id = 0;
-    g_auto(Outputs) screen = { 0 };
-    if (outputs_read(self, &screen))
-        report(self, &screen);
-    return G_SOURCE_REMOVE;
+    if (!outputs_read(self, &screen))
+        return FALSE;
+    *ret_state = (DisplaysState){ .count = screen.count, .w = screen.w, .h = screen.h, .limits = limits(self, &screen) };
+    memcpy(ret_state->plan, screen.plan, sizeof screen.plan);
+    for (gsize i = 0; i < screen.count; i++) {
+        const Output *from = &screen.output[i];
+        DisplaysOutput *to = &ret_state->output[i];
+        *to = (DisplaysOutput){ .mode_w = from->mode_w, .mode_h = from->mode_h,
+                                .transform = transform(from->rotation) };
+        g_strlcpy(to->name, from->name, sizeof to->name);
+    }
+    return TRUE;
 }
 
 /* Xlib has both values from the same event, or from the connection's start. */
@@ -536,7 +429,6 @@ static void remember_size(DisplaysX11 *self)
     self->width_mm = DisplayWidthMM(display, DefaultScreen(display));
 }
 
-/* A change comes as several events: what they say is read once they have all been taken. */
 static gboolean on_event(const XEvent *event, gpointer user)
 {
     DisplaysX11 *self = user;
@@ -546,16 +438,20 @@ static gboolean on_event(const XEvent *event, gpointer user)
     XRRUpdateConfiguration(&copy);
     if (event->type == self->event_base + RRScreenChangeNotify && (glong) (event->xany.serial - self->sized) >= 0)
         remember_size(self);
-    /* After the events, but before file data (client.c), of which there may be no end for a while. */
-    if (self->report_id == 0)
-        self->report_id = g_idle_add_full(G_PRIORITY_DEFAULT + 5, on_report, self, NULL);
-    if (self->follow_id == 0)
-        self->follow_id = g_timeout_add(GRACE_MS, on_follow, self);
+    self->events.changed(self->user);
     return TRUE;
 }
 
-DisplaysX11 *displays_x11_new(X11 *x11, const DisplaysPolicy *policy, const DisplaysPeer *peer, gpointer user,
-                              GError **error)
+static void close_backend(DisplaysBackend *backend)
+{
+    DisplaysX11 *self = (DisplaysX11 *) backend;
+    x11_remove_handler(self->x11, on_event, self);
+    XRRSelectInput(x11_display(self->x11), x11_root(self->x11), 0);
+    g_free(self);
+}
+
+DisplaysBackend *displays_x11_new(X11 *x11, gboolean physical, const DisplaysBackendEvents *events, gpointer user,
+                                  GError **error)
 {
     Display *display = x11_display(x11);
     int event_base, error_base, major = 0, minor = 0;
@@ -565,9 +461,10 @@ DisplaysX11 *displays_x11_new(X11 *x11, const DisplaysPolicy *policy, const Disp
         return NULL;
     }
     DisplaysX11 *self = g_new0(DisplaysX11, 1);
+    self->backend = (DisplaysBackend){ .name = "x11", .read = read_state, .apply = apply, .free = close_backend };
     self->x11 = x11;
-    self->policy = *policy;
-    self->peer = *peer;
+    self->physical = physical;
+    self->events = *events;
     self->user = user;
     self->event_base = event_base;
     self->dpi = DPI_DEFAULT;
@@ -576,21 +473,5 @@ DisplaysX11 *displays_x11_new(X11 *x11, const DisplaysPolicy *policy, const Disp
     x11_add_handler(x11, on_event, self);
     XRRSelectInput(display, x11_root(x11),
                    RRScreenChangeNotifyMask | RRCrtcChangeNotifyMask | RROutputChangeNotifyMask);
-    g_auto(Outputs) screen = { 0 };
-    if (outputs_read(self, &screen)) {
-        look(self, &screen);
-        report(self, &screen);
-    }
-    return self;
-}
-
-void displays_x11_free(DisplaysX11 *self)
-{
-    if (self == NULL)
-        return;
-    g_clear_handle_id(&self->report_id, g_source_remove);
-    g_clear_handle_id(&self->follow_id, g_source_remove);
-    x11_remove_handler(self->x11, on_event, self);
-    XRRSelectInput(x11_display(self->x11), x11_root(self->x11), 0);
-    g_free(self);
+    return &self->backend;
 }

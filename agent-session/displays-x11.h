@@ -8,18 +8,14 @@
 #ifndef DISPLAYS_X11_H
 #define DISPLAYS_X11_H
 
-#include "displays.h"
+#include "displays-backend.h"
+#include "x11.h"
 
-typedef struct DisplaysX11 DisplaysX11;
-
-/* Reports the layout through `peer` at once and when anything changed. The connection must outlive the result. */
-DisplaysX11 *displays_x11_new(X11 *x11, const DisplaysPolicy *policy, const DisplaysPeer *peer, gpointer user,
-                              GError **error);
-void displays_x11_free(DisplaysX11 *displays);
-
-/* As displays_apply(). */
-gboolean displays_x11_apply(DisplaysX11 *displays, const VdagentMonitors *monitors);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(DisplaysX11, displays_x11_free)
+/*
+ * The connection must outlive the result. With `physical`, the desktop's resolution comes from the sizes that the
+ * client gives.
+ */
+DisplaysBackend *displays_x11_new(X11 *x11, gboolean physical, const DisplaysBackendEvents *events, gpointer user,
+                                  GError **error);
 
 #endif

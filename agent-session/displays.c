@@ -2,13 +2,333 @@
 #include "displays.h"
 
 #include "displays-x11.h"
+#include "log.h"
+
+#include <gio/gio.h>
+
+/* How long the desktop may take to follow the device by itself before we do. */
+#define GRACE_MS 300
+/* How long it may take until what it accepted is to be seen. */
+#define SETTLE_MS 1000
+/* What drivers with coarse widths demand at most. */
+#define COARSE_STEP 8u
+#define TRIES 2
+
+/* What of an output was last followed or found. */
+typedef struct Seen {
+    char name[LIMIT_CONNECTOR_NAME];
+    gboolean connected, on;
+    guint preferred_w, preferred_h;
+} Seen;
 
 struct Displays {
     DisplaysPolicy policy;
     DisplaysPeer peer;
     gpointer user;
-    DisplaysX11 *x11;
+    DisplaysBackend *backend;
+    gsize seen_count;
+    Seen seen[LIMIT_DISPLAYS];
+    guint report_id, follow_id, settle_id;
+    /* What is being applied. */
+    gboolean busy, client, upright;
+    VdagentMonitors monitors; /* of the client */
+    Plan plan;
+    guint tries, step;
+    const char *refusal; /* of the desktop; NULL while it accepted */
+    /* What the client asks for next. */
+    guint waiting;
+    VdagentMonitors next;
+    LogPeer log;
 };
+
+static void start_client(Displays *displays);
+
+/* --- The layout, for the pointer --- */
+
+static void report(Displays *displays, const DisplaysState *state)
+{
+    GVariantBuilder outputs;
+    gint64 x1 = G_MAXINT32, y1 = G_MAXINT32, x2 = 0, y2 = 0;
+    g_variant_builder_init(&outputs, G_VARIANT_TYPE("a(suuiiuuu)"));
+    for (gsize i = 0; i < state->count; i++) {
+        const DisplaysOutput *output = &state->output[i];
+        const PlanOutput *plan = &state->plan[i];
+        if (!plan->on)
+            continue;
+        g_variant_builder_add(&outputs, "(suuiiuuu)", output->name, output->mode_w, output->mode_h, plan->x, plan->y,
+                              plan->w, plan->h, output->transform);
+        x1 = MIN(x1, plan->x);
+        y1 = MIN(y1, plan->y);
+        x2 = MAX(x2, plan->x + (gint64) plan->w);
+        y2 = MAX(y2, plan->y + (gint64) plan->h);
+    }
+    /* X spreads an absolute device over the root window, which may be larger than what is shown of it. */
+    if (state->w > 0 && (x1 != 0 || y1 != 0 || x2 != state->w || y2 != state->h))
+        g_variant_builder_add(&outputs, "(suuiiuuu)", "", state->w, state->h, 0, 0, state->w, state->h, 0);
+    displays->peer.layout(g_variant_builder_end(&outputs), displays->user);
+}
+
+static gboolean read_state(Displays *displays, DisplaysState *ret_state)
+{
+    *ret_state = (DisplaysState){ 0 };
+    if (displays->backend == NULL || !displays->backend->read(displays->backend, ret_state))
+        return FALSE;
+    ret_state->limits.auto_scale = ret_state->limits.auto_scale && displays->policy.auto_scale;
+    return TRUE;
+}
+
+static void report_now(Displays *displays)
+{
+    DisplaysState state;
+    g_clear_handle_id(&displays->report_id, g_source_remove);
+    if (read_state(displays, &state))
+        report(displays, &state);
+}
+
+static gboolean on_report(gpointer user)
+{
+    Displays *displays = user;
+    displays->report_id = 0;
+    report_now(displays);
+    return G_SOURCE_REMOVE;
+}
+
+/* --- Changes --- */
+
+static void finish(Displays *displays, const char *why)
+{
+    gboolean client = displays->client;
+    displays->busy = FALSE;
+    g_clear_handle_id(&displays->settle_id, g_source_remove);
+    report_now(displays);
+    if (why != NULL && client)
+        log_peer(&displays->log, "monitors refused: %s", why);
+    else if (why != NULL)
+        g_warning("displays: the outputs' own preferred modes could not be had: %s", why);
+    if (why != NULL)
+        displays->peer.refused("displays", why, displays->user);
+    if (client)
+        displays->peer.applied(why == NULL, displays->user);
+    if (displays->waiting > 0)
+        start_client(displays);
+}
+
+static void carry_out(Displays *displays)
+{
+    displays->tries++;
+    displays->refusal = NULL;
+    displays->backend->apply(displays->backend, &displays->plan, displays->upright);
+}
+
+/* Make the plan for the client from what is there now; returns why there is none. */
+static const char *plan_for_client(Displays *displays)
+{
+    DisplaysState state;
+    unsigned adjusted = 0;
+    if (!read_state(displays, &state))
+        return "the desktop does not say what outputs it has";
+    state.limits.step = MAX(state.limits.step, displays->step);
+    switch (plan_client(&state.limits, state.count, state.plan, &displays->monitors, &displays->plan, &adjusted)) {
+    case PLAN_NOTHING_ON:
+        return "no display would remain";
+    case PLAN_TOO_LARGE:
+        return "larger than the desktop allows";
+    case PLAN_OK:
+        break;
+    }
+    if (adjusted != 0)
+        log_peer(&displays->log, "monitors not taken as they came:%s%s%s%s", adjusted & PLAN_CLAMPED ? " size" : "",
+                 adjusted & PLAN_MOVED ? " origin" : "", adjusted & PLAN_REPACKED ? " placing" : "",
+                 adjusted & PLAN_IGNORED ? " number" : "");
+    return NULL;
+}
+
+/* It was refused, or came out otherwise. */
+static void once_more(Displays *displays)
+{
+    const char *why = displays->refusal != NULL ? displays->refusal : "the desktop has made something else of it";
+    if (displays->tries < TRIES && displays->client) {
+        displays->step = COARSE_STEP;
+        const char *no_plan = plan_for_client(displays);
+        if (no_plan != NULL)
+            finish(displays, no_plan);
+        else
+            carry_out(displays);
+    } else if (displays->tries < TRIES) {
+        carry_out(displays);
+    } else {
+        finish(displays, why);
+    }
+}
+
+/* Has it come out as planned? */
+static gboolean settled(Displays *displays)
+{
+    DisplaysState state;
+    return read_state(displays, &state) && state.count == displays->plan.count &&
+           plan_is_current(&displays->plan, state.plan);
+}
+
+static gboolean on_settle(gpointer user)
+{
+    Displays *displays = user;
+    displays->settle_id = 0;
+    if (displays->refusal == NULL && settled(displays))
+        finish(displays, NULL);
+    else
+        once_more(displays);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_applied(const char *why, gpointer user)
+{
+    Displays *displays = user;
+    if (!displays->busy)
+        return;
+    displays->refusal = why;
+    if (why == NULL && settled(displays))
+        finish(displays, NULL);
+    else /* not from here: it may be inside of apply() */
+        displays->settle_id = g_timeout_add(why == NULL ? SETTLE_MS : 0, on_settle, displays);
+}
+
+static void start_client(Displays *displays)
+{
+    displays->busy = displays->client = displays->upright = TRUE;
+    displays->tries = 0;
+    displays->step = 1;
+    displays->monitors = displays->next;
+    for (; displays->waiting > 1; displays->waiting--)
+        displays->peer.applied(TRUE, displays->user);
+    displays->waiting = 0;
+    const char *why = displays->backend == NULL || displays->backend->apply == NULL
+                          ? "the desktop does not let its displays be changed"
+                          : plan_for_client(displays);
+    if (why != NULL)
+        finish(displays, why);
+    else
+        carry_out(displays);
+}
+
+void displays_apply(Displays *displays, const VdagentMonitors *monitors)
+{
+    displays->next = *monitors;
+    displays->waiting++;
+    if (!displays->busy)
+        start_client(displays);
+}
+
+/* --- The device --- */
+
+/* Remember what is there; returns whether anything is new, and marks it. */
+static gboolean look(Displays *displays, DisplaysState *state)
+{
+    gboolean any = FALSE;
+    for (gsize i = 0; i < state->count; i++) {
+        PlanOutput *output = &state->plan[i];
+        const Seen *old = NULL;
+        for (gsize k = 0; k < displays->seen_count && old == NULL; k++) {
+            if (g_str_equal(displays->seen[k].name, state->output[i].name))
+                old = &displays->seen[k];
+        }
+        /* One that was on had been there: the desktop had only not looked at the connector. */
+        output->plugged = old == NULL ? output->connected
+                                      : old->connected != output->connected && !(output->connected && old->on);
+        /* A desktop that knew of no preference and has one now has looked again, which is no wish of the device. */
+        output->resized = old != NULL && old->preferred_w != 0 && output->preferred_w != 0 &&
+                          (old->preferred_w != output->preferred_w || old->preferred_h != output->preferred_h);
+        any = any || output->plugged || output->resized;
+    }
+    displays->seen_count = state->count;
+    for (gsize i = 0; i < state->count; i++) {
+        const PlanOutput *output = &state->plan[i];
+        Seen *seen = &displays->seen[i];
+        *seen = (Seen){ .connected = output->connected, .on = output->on, .preferred_w = output->preferred_w,
+                        .preferred_h = output->preferred_h };
+        g_strlcpy(seen->name, state->output[i].name, sizeof seen->name);
+    }
+    return any;
+}
+
+static gboolean on_follow(gpointer user)
+{
+    Displays *displays = user;
+    DisplaysState state;
+    Plan plan;
+    if (displays->busy) /* later: what it leaves is to be looked at */
+        return G_SOURCE_CONTINUE;
+    displays->follow_id = 0;
+    if (!read_state(displays, &state) || !look(displays, &state) || !displays->policy.follow ||
+        displays->backend->apply == NULL)
+        return G_SOURCE_REMOVE;
+    if (plan_follow(&state.limits, state.count, state.plan, &plan) != PLAN_OK || plan_is_current(&plan, state.plan))
+        return G_SOURCE_REMOVE;
+    g_message("following the device: a desktop of %ux%u", plan.w, plan.h);
+    displays->busy = TRUE;
+    displays->client = displays->upright = FALSE;
+    displays->tries = 0;
+    displays->plan = plan;
+    carry_out(displays);
+    return G_SOURCE_REMOVE;
+}
+
+/* --- The backend --- */
+
+/* A change comes as several events: what they say is read once they have all been taken. */
+static void on_changed(gpointer user)
+{
+    Displays *displays = user;
+    /* After the events, but before file data (client.c), of which there may be no end for a while. */
+    if (displays->report_id == 0)
+        displays->report_id = g_idle_add_full(G_PRIORITY_DEFAULT + 5, on_report, displays, NULL);
+    if (displays->follow_id == 0)
+        displays->follow_id = g_timeout_add(GRACE_MS, on_follow, displays);
+    if (displays->settle_id != 0 && displays->refusal == NULL && settled(displays))
+        finish(displays, NULL);
+}
+
+static void on_failed(const char *why, gpointer user)
+{
+    Displays *displays = user;
+    displays->peer.lost(why, displays->user);
+}
+
+static const DisplaysBackendEvents backend_events = { .changed = on_changed, .applied = on_applied, .failed = on_failed };
+
+/* FALSE for a backend that could not be had. */
+static gboolean serve(Displays *displays, DisplaysBackend *backend)
+{
+    DisplaysState state;
+    displays->backend = backend;
+    if (read_state(displays, &state)) {
+        look(displays, &state);
+        report(displays, &state);
+    }
+    return backend != NULL;
+}
+
+gboolean displays_serve_x11(Displays *displays, X11 *x11, GError **error)
+{
+    return serve(displays, displays_x11_new(x11, displays->policy.auto_scale, &backend_events, displays, error));
+}
+
+void displays_serve_none(Displays *displays)
+{
+    DisplaysBackend *backend = g_steal_pointer(&displays->backend);
+    g_clear_handle_id(&displays->report_id, g_source_remove);
+    g_clear_handle_id(&displays->follow_id, g_source_remove);
+    displays->seen_count = 0;
+    if (backend != NULL)
+        backend->free(backend);
+    if (displays->busy)
+        finish(displays, "the desktop went away");
+}
+
+const char *displays_backend(const Displays *displays, gboolean *ret_can_apply)
+{
+    *ret_can_apply = displays->backend != NULL && displays->backend->apply != NULL;
+    return displays->backend != NULL ? displays->backend->name : NULL;
+}
 
 Displays *displays_new(const DisplaysPolicy *policy, const DisplaysPeer *peer, gpointer user)
 {
@@ -16,6 +336,7 @@ Displays *displays_new(const DisplaysPolicy *policy, const DisplaysPeer *peer, g
     displays->policy = *policy;
     displays->peer = *peer;
     displays->user = user;
+    displays->log.name = "client";
     return displays;
 }
 
@@ -23,20 +344,6 @@ void displays_free(Displays *displays)
 {
     if (displays == NULL)
         return;
-    displays_x11_free(displays->x11);
+    displays_serve_none(displays);
     g_free(displays);
-}
-
-gboolean displays_set_x11(Displays *displays, X11 *x11, GError **error)
-{
-    g_clear_pointer(&displays->x11, displays_x11_free);
-    if (x11 == NULL)
-        return TRUE;
-    displays->x11 = displays_x11_new(x11, &displays->policy, &displays->peer, displays->user, error);
-    return displays->x11 != NULL;
-}
-
-gboolean displays_apply(Displays *displays, const VdagentMonitors *monitors)
-{
-    return displays->x11 != NULL && displays_x11_apply(displays->x11, monitors);
 }

@@ -2,6 +2,9 @@
 /*
  * displays.h - sizes and positions of the guest's outputs: applied as the SPICE client asks, followed where the device
  * changes them, and reported for the pointer.
+ *
+ * The facade plans (plan.h); a backend reads and changes the desktop's outputs. Desktops are not believed: what was
+ * applied is read again and, if it came out otherwise, tried once more; then the user is told.
  */
 #ifndef DISPLAYS_H
 #define DISPLAYS_H
@@ -14,24 +17,35 @@
 typedef struct Displays Displays;
 
 typedef struct DisplaysPolicy {
-    gboolean follow; /* take over an output's new preferred mode when the desktop did not */
-    gboolean scale;  /* DPI from physical sizes */
+    gboolean follow;     /* take over an output's new preferred mode when the desktop did not */
+    gboolean auto_scale; /* resolution, or scale, from the physical sizes that the client gives */
 } DisplaysPolicy;
 
 typedef struct DisplaysPeer {
     /* The layout as it is now, a(suuiiuuu) of Agent1.SetLayout; floating reference. */
     void (*layout)(GVariant *outputs, gpointer user);
+    /* What the client asked for last has been done, or cannot be had. Once for each displays_apply(). */
+    void (*applied)(gboolean done, gpointer user);
     void (*refused)(const char *what, const char *why, gpointer user);
+    /* The backend serves no more: displays_serve_none() is due, from this call or later, and then perhaps another. */
+    void (*lost)(const char *why, gpointer user);
 } DisplaysPeer;
 
 Displays *displays_new(const DisplaysPolicy *policy, const DisplaysPeer *peer, gpointer user);
 void displays_free(Displays *displays);
 
-/* Serve this X connection; NULL for none. Reports the layout at once and at each change. */
-gboolean displays_set_x11(Displays *displays, X11 *x11, GError **error);
+/* Serve a desktop; the layout is reported at once and at each change. The connection must outlive its use. */
+gboolean displays_serve_x11(Displays *displays, X11 *x11, GError **error);
+void displays_serve_none(Displays *displays);
 
-/* MONITORS_CONFIG of the client. FALSE if it cannot be had: what was there before is there again. */
-gboolean displays_apply(Displays *displays, const VdagentMonitors *monitors);
+/* Name of the backend, for the user, and whether it can change anything; NULL: none. */
+const char *displays_backend(const Displays *displays, gboolean *ret_can_apply);
+
+/*
+ * MONITORS_CONFIG of the client. One that comes while another is under way waits for its end; of several that wait the
+ * last one is taken, and those before it count as applied.
+ */
+void displays_apply(Displays *displays, const VdagentMonitors *monitors);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Displays, displays_free)
 

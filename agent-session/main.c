@@ -2,14 +2,13 @@
 /*
  * spice-agent-session: clipboard, displays and file transfers of one user's graphical session.
  *
- * What can wake the process: the system bus (system daemon, logind), the session bus, the X server, the two sockets of
+ * What can wake the process: the system bus (system daemon, logind), the session bus, the display server, the two sockets of
  * client.h, inotify while a display is looked for, signals, and the timers of what is under way.
  */
+#include "backends.h"
 #include "client.h"
-#include "clipboard.h"
 #include "config.h"
 #include "desktop.h"
-#include "displays.h"
 #include "files.h"
 #include "log.h"
 #include "notify.h"
@@ -20,6 +19,7 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -38,7 +38,7 @@
 static const ConfigKey config_keys[] = {
     { "clipboard", "to-host", "true" },     { "clipboard", "from-host", "true" }, { "clipboard", "primary", "true" },
     { "clipboard", "max-size", "100M" },    { "clipboard", "timeout-ms", "5000" }, { "files", "enabled", "true" },
-    { "files", "directory", "" },           { "displays", "follow", "true" },      { "displays", "scale", "true" },
+    { "files", "directory", "" },           { "displays", "follow", "true" },      { "displays", "scale", "auto" },
     { NULL, NULL, NULL },
 };
 
@@ -54,16 +54,18 @@ typedef struct Session {
     Notify *notify;
     Service *service;
     Desktop *desktop;
-    X11 *x11;
-    gboolean has_clipboard, has_displays;
+    Backends *backends;
 } Session;
 
 /* What works now, and with it what is announced. */
 static void publish_backends(Session *session)
 {
     Caps caps = { 0 };
+    gboolean can_apply = FALSE;
+    g_autofree char *clipboard = backends_clipboard(session->backends);
+    g_autofree char *displays = backends_displays(session->backends, &can_apply);
     clipboard_add_caps(session->clipboard, &caps);
-    if (session->has_displays) {
+    if (can_apply) {
         caps_add(&caps, VD_AGENT_CAP_REPLY);
         caps_add(&caps, VD_AGENT_CAP_MONITORS_CONFIG);
         caps_add(&caps, VD_AGENT_CAP_SPARSE_MONITORS_CONFIG);
@@ -73,11 +75,10 @@ static void publish_backends(Session *session)
         caps_add(&caps, VD_AGENT_CAP_FILE_XFER_DISABLED);
     client_set_caps(session->client, &caps);
 
-    const char *none = session->x11 != NULL ? "none: the X server lacks an extension" : "none: no X display";
     GVariantBuilder backends;
     g_variant_builder_init(&backends, G_VARIANT_TYPE("a{ss}"));
-    g_variant_builder_add(&backends, "{ss}", "clipboard", session->has_clipboard ? "x11" : none);
-    g_variant_builder_add(&backends, "{ss}", "displays", session->has_displays ? "x11" : none);
+    g_variant_builder_add(&backends, "{ss}", "clipboard", clipboard);
+    g_variant_builder_add(&backends, "{ss}", "displays", displays);
     g_variant_builder_add(&backends, "{ss}", "files", session->files_policy.enabled ? "directory" : "none: disabled");
     service_set(session->service, "Backends", g_variant_builder_end(&backends));
 }
@@ -112,11 +113,11 @@ static void on_peer(ClientSocket socket, const Caps *agreed, const Caps *theirs,
     clipboard_peer(session->clipboard, agreed, theirs);
 }
 
-static void on_monitors(Session *session, const VdagentMonitors *monitors)
+static void on_monitors_applied(gboolean done, gpointer user)
 {
+    Session *session = user;
     VdagentMessage reply = { .type = VD_AGENT_REPLY };
     reply.reply.type = VD_AGENT_MONITORS_CONFIG;
-    gboolean done = session->has_displays && displays_apply(session->displays, monitors);
     reply.reply.error = done ? VD_AGENT_SUCCESS : VD_AGENT_ERROR;
     client_send(session->client, CLIENT_CONTROL, &reply);
 }
@@ -127,7 +128,7 @@ static void on_message(ClientSocket socket, const VdagentMessage *message, gpoin
     if (socket == CLIENT_FILES)
         files_message(session->files, message);
     else if (message->type == VD_AGENT_MONITORS_CONFIG)
-        on_monitors(session, &message->monitors);
+        displays_apply(session->displays, &message->monitors);
     else if (message->type == VD_AGENT_CLIPBOARD_GRAB || message->type == VD_AGENT_CLIPBOARD_REQUEST ||
              message->type == VD_AGENT_CLIPBOARD_RELEASE || message->type == VD_AGENT_MAX_CLIPBOARD)
         clipboard_message(session->clipboard, message);
@@ -214,17 +215,30 @@ static void on_layout(GVariant *outputs, gpointer user)
     service_set(session->service, "Outputs", kept);
 }
 
+static void on_clipboard_lost(const char *why, gpointer user)
+{
+    backends_lost_clipboard(((Session *) user)->backends, why);
+}
+
+static void on_displays_lost(const char *why, gpointer user)
+{
+    backends_lost_displays(((Session *) user)->backends, why);
+}
+
 static const ClipboardPeer clipboard_peer_functions = {
     .send = send_control,
     .room = control_room,
     .send_data = send_control_data,
     .pause = pause_control,
     .refused = on_refused,
+    .lost = on_clipboard_lost,
 };
 
 static const FilesPeer files_peer_functions = { .send = send_files, .refused = on_refused };
 
-static const DisplaysPeer displays_peer_functions = { .layout = on_layout, .refused = on_refused };
+static const DisplaysPeer displays_peer_functions = {
+    .layout = on_layout, .applied = on_monitors_applied, .refused = on_refused, .lost = on_displays_lost
+};
 
 /* desktop.h → the services. */
 
@@ -236,47 +250,31 @@ static void on_served_session(const char *id, gpointer user)
     service_set(session->service, "Session", g_variant_new_string(id != NULL ? id : ""));
 }
 
-static void on_x11_closed(gpointer user)
+static gboolean on_serve(const BackendsPlace *place, gpointer user)
 {
     Session *session = user;
-    g_message("x11: the server went away");
-    desktop_lost(session->desktop);
-}
-
-static void drop_x11(Session *session)
-{
-    clipboard_set_x11(session->clipboard, NULL, NULL);
-    displays_set_x11(session->displays, NULL, NULL);
-    session->has_clipboard = session->has_displays = FALSE;
-    g_clear_pointer(&session->x11, x11_free);
-}
-
-static gboolean on_display(const char *display, const char *xauthority, gpointer user)
-{
-    Session *session = user;
-    g_autoptr(GError) error = NULL;
-    drop_x11(session);
-    if (display != NULL) {
-        session->x11 = x11_new(display, xauthority, on_x11_closed, session, &error);
-        if (session->x11 == NULL) {
-            g_debug("%s", error->message);
-            return FALSE;
-        }
-        g_message("serving X display %s", display);
-        session->has_clipboard = clipboard_set_x11(session->clipboard, session->x11, &error);
-        if (!session->has_clipboard)
-            g_warning("no clipboard: %s", error->message);
-        g_clear_error(&error);
-        session->has_displays = displays_set_x11(session->displays, session->x11, &error);
-        if (!session->has_displays)
-            g_warning("no displays: %s", error->message);
-    }
-    service_set(session->service, "Display", g_variant_new_string(display != NULL ? display : ""));
-    publish_backends(session);
+    if (!backends_serve(session->backends, place))
+        return FALSE;
+    const char *name = place == NULL ? "" : place->wayland != NULL ? place->wayland : place->display;
+    service_set(session->service, "Display", g_variant_new_string(name));
     return TRUE;
 }
 
-static const DesktopEvents desktop_events = { .session = on_served_session, .display = on_display };
+static const DesktopEvents desktop_events = { .session = on_served_session, .serve = on_serve };
+
+/* backends.h → the services. */
+
+static void on_backends_changed(gpointer user)
+{
+    publish_backends(user);
+}
+
+static void on_desktop_lost(gpointer user)
+{
+    desktop_lost(((Session *) user)->desktop);
+}
+
+static const BackendsEvents backends_events = { .changed = on_backends_changed, .lost = on_desktop_lost };
 
 /* service.h → the services. */
 
@@ -370,6 +368,14 @@ static void publish_policy(Session *session, const Config *config)
     service_set(session->service, "Policy", g_variant_builder_end(&policy));
 }
 
+static gboolean auto_scale(const Config *config)
+{
+    const char *scale = config_string(config, "displays", "scale");
+    if (strcmp(scale, "auto") != 0 && strcmp(scale, "keep") != 0)
+        g_warning("[displays] scale: \"%s\" is neither auto nor keep, using keep", scale);
+    return strcmp(scale, "auto") == 0;
+}
+
 static const char *files_directory(const Config *config)
 {
     const char *directory = config_string(config, "files", "directory");
@@ -410,7 +416,7 @@ static void start(Session *session, const Config *config)
     };
     DisplaysPolicy displays_policy = {
         .follow = config_boolean(config, "displays", "follow"),
-        .scale = config_boolean(config, "displays", "scale"),
+        .auto_scale = auto_scale(config),
     };
     session->files_policy = (FilesPolicy){
         .enabled = config_boolean(config, "files", "enabled"),
@@ -422,6 +428,8 @@ static void start(Session *session, const Config *config)
     session->clipboard = clipboard_new(&clipboard_policy, &clipboard_peer_functions, session);
     session->displays = displays_new(&displays_policy, &displays_peer_functions, session);
     session->files = files_new(&session->files_policy, &files_peer_functions, session->notify, session);
+    session->backends = backends_new(session->clipboard, session->displays, session->session_bus, &backends_events,
+                                     session);
     publish_policy(session, config);
     publish_backends(session);
     session->desktop = desktop_new(session->system_bus, session->session_bus, &desktop_events, session);
@@ -430,7 +438,7 @@ static void start(Session *session, const Config *config)
 static void stop(Session *session)
 {
     desktop_free(session->desktop);
-    drop_x11(session);
+    backends_free(session->backends);
     files_free(session->files);
     displays_free(session->displays);
     clipboard_free(session->clipboard);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan.h"
 
+#include <math.h>
+
+#define DPI 96.0
+#define MM_PER_INCH 25.4
+
 static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
 {
     return value > max ? max : value < min ? min : value;
@@ -103,8 +108,43 @@ static bool to_origin(Plan *plan, unsigned *adjusted)
     return true;
 }
 
-PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMonitors *monitors, Plan *ret_plan,
-                       unsigned *ret_adjusted)
+double plan_scale(uint32_t pixels, uint32_t mm)
+{
+    double dpi = mm > 0 ? pixels * MM_PER_INCH / mm : 0;
+    if (dpi < PLAN_DPI_MIN || dpi > PLAN_DPI_MAX)
+        return 0;
+    return dpi < PLAN_DPI_LARGE ? 1 : floor(dpi / DPI * 4 + 0.5) / 4;
+}
+
+uint32_t plan_logical(uint32_t pixels, double scale)
+{
+    return scale > 0 ? (uint32_t) (pixels / scale) : pixels;
+}
+
+static void set_mode(PlanHead *head, uint32_t w, uint32_t h, double scale)
+{
+    head->scale = scale > 0 ? scale : 1;
+    head->mode_w = w;
+    head->mode_h = h;
+    head->w = plan_logical(w, head->scale);
+    head->h = plan_logical(h, head->scale);
+}
+
+static bool one_scale(const Plan *plan)
+{
+    double scale = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        const PlanHead *head = &plan->head[i];
+        if (head->on && scale != 0 && head->scale != scale)
+            return false;
+        if (head->on)
+            scale = head->scale;
+    }
+    return true;
+}
+
+PlanResult plan_client(const PlanLimits *limits, size_t count, const PlanOutput *outputs,
+                       const VdagentMonitors *monitors, Plan *ret_plan, unsigned *ret_adjusted)
 {
     Plan plan = { .count = count };
     unsigned adjusted = 0;
@@ -120,13 +160,14 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMoni
         PlanHead *head = &plan.head[i];
         head->on = true;
         on++;
-        head->w = clamp(monitor->width, PLAN_MIN_W, limits->max_w);
-        head->h = clamp(monitor->height, PLAN_MIN_H, limits->max_h);
-        if (head->w != monitor->width || head->h != monitor->height)
+        uint32_t w = clamp(monitor->width, PLAN_MIN_W, limits->max_w);
+        uint32_t h = clamp(monitor->height, PLAN_MIN_H, limits->max_h);
+        if (w != monitor->width || h != monitor->height)
             adjusted |= PLAN_CLAMPED;
-        head->w -= head->w % limits->step;
-        head->x = monitor->x;
-        head->y = monitor->y;
+        double scale = limits->auto_scale ? plan_scale(w, monitor->width_mm) : 0;
+        set_mode(head, w - w % limits->step, h, scale > 0 ? scale : outputs[i].scale);
+        head->x = (int32_t) floor(monitor->x / head->scale);
+        head->y = (int32_t) floor(monitor->y / head->scale);
         head->width_mm = monitor->width_mm;
         head->height_mm = monitor->height_mm;
     }
@@ -134,7 +175,7 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMoni
         return PLAN_NOTHING_ON;
     bool placed = false;
     if (monitors->flags & VD_AGENT_CONFIG_MONITORS_FLAG_USE_POS) {
-        placed = to_origin(&plan, &adjusted) && !any_overlap(&plan, true) && fit(limits, &plan);
+        placed = to_origin(&plan, &adjusted) && one_scale(&plan) && !any_overlap(&plan, true) && fit(limits, &plan);
         if (!placed)
             adjusted |= PLAN_REPACKED;
     } else {
@@ -173,9 +214,14 @@ PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput 
         on++;
         head->x = output->on ? output->x : right;
         head->y = output->on ? output->y : 0;
-        head->w = preferred ? output->preferred_w : output->w;
-        head->h = preferred ? output->preferred_h : output->h;
-        if (output->on && (head->w != output->w || head->h != output->h))
+        if (preferred) {
+            set_mode(head, output->preferred_w, output->preferred_h, output->scale);
+        } else {
+            set_mode(head, output->mode_w, output->mode_h, output->scale);
+            head->w = output->w;
+            head->h = output->h;
+        }
+        if (output->on && (head->mode_w != output->mode_w || head->mode_h != output->mode_h))
             same = false;
     }
     if (on == 0)
@@ -186,14 +232,25 @@ PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput 
     return PLAN_OK;
 }
 
+static bool near(int64_t a, int64_t b, int64_t tolerance)
+{
+    return a - b <= tolerance && b - a <= tolerance;
+}
+
 bool plan_is_current(const Plan *plan, const PlanOutput *outputs)
 {
+    bool scaled = false;
+    for (size_t i = 0; i < plan->count; i++)
+        scaled = scaled || (plan->head[i].on && plan->head[i].scale != 1);
     for (size_t i = 0; i < plan->count; i++) {
         const PlanHead *head = &plan->head[i];
         const PlanOutput *output = &outputs[i];
+        int64_t off = scaled ? (int64_t) i + 1 : 0; /* what others rounded adds up in a row */
         if (head->on != output->on)
             return false;
-        if (head->on && (head->x != output->x || head->y != output->y || head->w != output->w || head->h != output->h))
+        if (head->on && (head->mode_w != output->mode_w || head->mode_h != output->mode_h ||
+                         fabs(head->scale - (output->scale > 0 ? output->scale : 1)) > 1.0 / 100 ||
+                         !near(head->x, output->x, off) || !near(head->y, output->y, off)))
             return false;
     }
     return true;

@@ -2,8 +2,9 @@
 /*
  * plan.h - where outputs shall go: from what is there and what is asked to a layout without overlap (pure).
  *
- * Sizes are those of an output's rectangle on the desktop, after rotation. An index is the place of an output in the
- * backend's list, which is also the number of the SPICE display.
+ * The size of an output's mode is in pixels, that of its rectangle in units of the desktop: pixels divided by the
+ * output's scale. Both are meant after rotation. An index is the place of an output in the backend's list, which is
+ * also the number of the SPICE display.
  */
 #ifndef PLAN_H
 #define PLAN_H
@@ -18,7 +19,9 @@
 typedef struct PlanOutput {
     bool connected, on;
     int32_t x, y;
-    uint32_t w, h;                     /* while it is on */
+    uint32_t w, h;           /* rectangle, while it is on */
+    uint32_t mode_w, mode_h; /* the same in pixels */
+    double scale;            /* 0 is taken as 1 */
     uint32_t preferred_w, preferred_h; /* 0x0: none */
     bool plugged;                      /* plan_follow(): it was connected or disconnected */
     bool resized;                      /* plan_follow(): it prefers another mode than before */
@@ -26,14 +29,16 @@ typedef struct PlanOutput {
 
 typedef struct PlanLimits {
     uint32_t min_w, min_h, max_w, max_h; /* of the whole desktop */
-    uint32_t step;                       /* widths that are asked are rounded down to a multiple of this; not 0 */
+    uint32_t step;   /* widths that are asked are rounded down to a multiple of this; not 0 */
+    bool auto_scale; /* outputs have scales, and take that of plan_scale() where the client gives a physical size */
 } PlanLimits;
 
 /* An output as it shall be. All fields but `on` are 0 for one that is off. */
 typedef struct PlanHead {
     bool on;
     int32_t x, y; /* never negative */
-    uint32_t w, h;
+    uint32_t w, h, mode_w, mode_h;
+    double scale;
     uint32_t width_mm, height_mm; /* 0: unknown */
 } PlanHead;
 
@@ -58,11 +63,25 @@ enum {
 };
 
 /*
- * The layout that a client asks for: monitor i goes to output i; outputs without a monitor, or with one of 0 width or
- * height, are off. `count` is at most LIMIT_DISPLAYS. Without PLAN_OK, `ret_plan` is untouched.
+ * The scale for a mode of so many pixels on a monitor of so many millimetres, in quarters. 1 up to PLAN_DPI_LARGE:
+ * desktops in between are drawn for 96 dots per inch, and fractions look worse than letters a little smaller. 0 for a
+ * resolution that no monitor has.
  */
-PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMonitors *monitors, Plan *ret_plan,
-                       unsigned *ret_adjusted);
+#define PLAN_DPI_MIN 50.0
+#define PLAN_DPI_MAX 400.0
+#define PLAN_DPI_LARGE 144.0
+double plan_scale(uint32_t pixels, uint32_t mm);
+
+/* The rectangle of `pixels` at a scale, as wlroots has it; others round, so compare with a tolerance of 1. */
+uint32_t plan_logical(uint32_t pixels, double scale);
+
+/*
+ * The layout that a client asks for: monitor i goes to output i; outputs without a monitor, or with one of 0 width or
+ * height, are off. The client knows nothing of scales: its positions are pixels, and kept only while all outputs have
+ * one scale. `count` is at most LIMIT_DISPLAYS. Without PLAN_OK, `ret_plan` is untouched.
+ */
+PlanResult plan_client(const PlanLimits *limits, size_t count, const PlanOutput *outputs,
+                       const VdagentMonitors *monitors, Plan *ret_plan, unsigned *ret_adjusted);
 
 /*
  * The layout that follows the device: outputs that were resized take their preferred mode if they are on; those that
@@ -72,7 +91,7 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const VdagentMoni
  */
 PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan);
 
-/* Does the plan leave everything as it is? */
+/* Is everything as planned? Rectangles of scaled outputs may be off by one. */
 bool plan_is_current(const Plan *plan, const PlanOutput *outputs);
 
 #endif

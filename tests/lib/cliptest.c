@@ -66,7 +66,7 @@ void cliptest_set_up(Fixture *f, gconstpointer data)
     f->x11 = x11_new(getenv("DISPLAY"), NULL, on_closed, f, &error);
     g_assert_no_error(error);
     f->host = host_new(data != NULL ? data : &host_policy);
-    g_assert_true(clipboard_set_x11(f->host->clipboard, f->x11, &error));
+    g_assert_true(clipboard_serve_x11(f->host->clipboard, f->x11, CLIPBOARD_BOTH, &error));
     g_assert_no_error(error);
     host_arrive(f->host);
     f->program = xprogram_new();

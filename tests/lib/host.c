@@ -127,6 +127,11 @@ static void on_pause(gboolean paused, gpointer user)
     kick(host);
 }
 
+static void on_lost(const char *why, G_GNUC_UNUSED gpointer user)
+{
+    g_error("the backend is lost: %s", why);
+}
+
 Host *host_new(const ClipboardPolicy *policy)
 {
     static const ClipboardPeer peer = {
@@ -135,6 +140,7 @@ Host *host_new(const ClipboardPolicy *policy)
         .send_data = on_send_data,
         .pause = on_pause,
         .refused = on_refused,
+        .lost = on_lost,
     };
     Host *host = g_new0(Host, 1);
     host->log = g_string_new(NULL);

@@ -238,7 +238,7 @@ static void test_paste_slowly(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 
 static void test_without_x11(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    g_assert_true(clipboard_set_x11(f->host->clipboard, NULL, NULL));
+    clipboard_serve_none(f->host->clipboard);
     copy_text(f, "over ssh");
     host_expect(f->host, "grab 0 #0 text");
     host_request(f->host, 0, TEXT);
@@ -249,7 +249,7 @@ static void test_without_x11(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     assert_paste(f, "host's");
     g_clear_pointer(&f->host->content, g_bytes_unref);
     /* What was copied or grabbed before X came is there for its programs. */
-    g_assert_true(clipboard_set_x11(f->host->clipboard, f->x11, NULL));
+    g_assert_true(clipboard_serve_x11(f->host->clipboard, f->x11, CLIPBOARD_BOTH, NULL));
     host_until(xprogram_sees_owner(f->program, "CLIPBOARD"));
     XResult *result = xprogram_paste(f->program, "CLIPBOARD", "UTF8_STRING");
     host_saw(f->host, "request 0 text");
@@ -286,17 +286,17 @@ static void test_paste_compared(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 /* An owner that was there before us is not offered, but can be pasted; and it goes with its X server. */
 static void test_owner_before(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    clipboard_set_x11(f->host->clipboard, NULL, NULL);
+    clipboard_serve_none(f->host->clipboard);
     xprogram_offer(f->program, "UTF8_STRING", NULL, "before", 6);
     xprogram_own(f->program, "CLIPBOARD");
-    g_assert_true(clipboard_set_x11(f->host->clipboard, f->x11, NULL));
+    g_assert_true(clipboard_serve_x11(f->host->clipboard, f->x11, CLIPBOARD_BOTH, NULL));
     host_wait(100);
     g_assert_cmpstr(f->host->log->str, ==, "");
     assert_paste(f, "before");
     xprogram_own(f->program, "CLIPBOARD");
     host_expect(f->host, "grab 0 #0 text");
     host_request(f->host, 0, TEXT);
-    clipboard_set_x11(f->host->clipboard, NULL, NULL);
+    clipboard_serve_none(f->host->clipboard);
     host_expect(f->host, "release 0");
 }
 
@@ -319,7 +319,7 @@ static void test_server_dies(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     host_until(result->pieces == 2 && f->host->paused);
     g_assert_cmpint(kill(atoi(getenv("XORG_PID")), SIGKILL), ==, 0);
     host_until(f->closed);
-    clipboard_set_x11(f->host->clipboard, NULL, NULL);
+    clipboard_serve_none(f->host->clipboard);
     g_clear_pointer(&f->x11, x11_free);
     host_expect(f->host, "data 0 none 0");
     host_expect(f->host, "release 0");

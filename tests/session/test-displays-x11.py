@@ -181,7 +181,7 @@ def physical_size():
         case.ask((1601, 900, 0, 0), sizes=[(3, 2)])
         assert abs(dpi() - 96) <= 1, dpi()
         assert "size ignored" in case.daemon.text()
-    with Case(config="[displays]\nscale=false\n") as case:
+    with Case(config="[displays]\nscale=keep\n") as case:
         case.ask((1600, 900, 0, 0), sizes=[(203, 114)])
         assert abs(dpi() - 96) <= 1, dpi()
 

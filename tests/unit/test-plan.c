@@ -6,6 +6,7 @@
 #define OFF { 0 }
 #define POS VD_AGENT_CONFIG_MONITORS_FLAG_USE_POS
 
+static const PlanOutput unscaled[LIMIT_DISPLAYS];
 static const PlanLimits limits = { .min_w = 320, .min_h = 200, .max_w = 8192, .max_h = 4096, .step = 1 };
 
 typedef struct Head {
@@ -83,7 +84,7 @@ static void test_client(void)
         Plan plan = { .count = 99 };
         unsigned adjusted = 0;
         check_case("client: %s", row->name);
-        CHECK_EQ(plan_client(&bounds, HEADS, &monitors, &plan, &adjusted), row->result);
+        CHECK_EQ(plan_client(&bounds, HEADS, unscaled, &monitors, &plan, &adjusted), row->result);
         if (row->result != PLAN_OK) {
             CHECK_EQ(plan.count, 99);
             continue;
@@ -105,20 +106,20 @@ static void test_client_bounds(void)
         monitors.monitor[i].width_mm = (uint16_t) (100 + i);
         monitors.monitor[i].height_mm = 80;
     }
-    CHECK_EQ(plan_client(&limits, 2, &monitors, &plan, &adjusted), PLAN_OK);
+    CHECK_EQ(plan_client(&limits, 2, unscaled, &monitors, &plan, &adjusted), PLAN_OK);
     CHECK_EQ(adjusted, PLAN_IGNORED);
     CHECK_EQ(plan.count, 2);
     CHECK_EQ(plan.w, 800);
     CHECK_EQ(plan.head[1].width_mm, 101);
     CHECK_EQ(plan.head[1].height_mm, 80);
     check_case("as many as there can be");
-    CHECK_EQ(plan_client(&limits, LIMIT_DISPLAYS, &monitors, &plan, &adjusted), PLAN_OK);
+    CHECK_EQ(plan_client(&limits, LIMIT_DISPLAYS, unscaled, &monitors, &plan, &adjusted), PLAN_OK);
     CHECK_EQ(plan.w, 6400);
     check_case("no output");
-    CHECK_EQ(plan_client(&limits, 0, &monitors, &plan, &adjusted), PLAN_NOTHING_ON);
+    CHECK_EQ(plan_client(&limits, 0, unscaled, &monitors, &plan, &adjusted), PLAN_NOTHING_ON);
 }
 
-#define OUT(cx, cy, cw, ch) .connected = true, .on = true, .x = cx, .y = cy, .w = cw, .h = ch
+#define OUT(cx, cy, cw, ch) .connected = true, .on = true, .x = cx, .y = cy, .w = cw, .h = ch, .mode_w = cw, .mode_h = ch
 #define PREFERS(pw, ph) .preferred_w = pw, .preferred_h = ph
 
 static const struct FollowCase {
@@ -150,11 +151,11 @@ static const struct FollowCase {
       .plugged = true } }, PLAN_OK, { { 800, 600, 0, 0 }, { 320, 240, 800, 0 } }, 1120, 600, true },
     { "connected without a mode", { { OUT(0, 0, 800, 600) }, { .connected = true, .plugged = true } }, PLAN_OK,
       { { 800, 600, 0, 0 } }, 800, 600, true },
-    { "disconnected", { { .on = true, .w = 800, .h = 600, .plugged = true }, { OUT(800, 0, 640, 480) } }, PLAN_OK,
+    { "disconnected", { { .on = true, .w = 800, .h = 600, .mode_w = 800, .mode_h = 600, .plugged = true }, { OUT(800, 0, 640, 480) } }, PLAN_OK,
       { OFF, { 640, 480, 0, 0 } }, 640, 480, false },
-    { "the last one disconnected", { { .on = true, .w = 800, .h = 600, .plugged = true } }, PLAN_NOTHING_ON, { OFF },
+    { "the last one disconnected", { { .on = true, .w = 800, .h = 600, .mode_w = 800, .mode_h = 600, .plugged = true } }, PLAN_NOTHING_ON, { OFF },
       0, 0, false },
-    { "on without a connection", { { .on = true, .w = 800, .h = 600 } }, PLAN_OK, { { 800, 600, 0, 0 } }, 800, 600,
+    { "on without a connection", { { .on = true, .w = 800, .h = 600, .mode_w = 800, .mode_h = 600 } }, PLAN_OK, { { 800, 600, 0, 0 } }, 800, 600,
       true },
     { "set by somebody, overlapping", { { OUT(0, 0, 1024, 768), PREFERS(1024, 768), .resized = true },
       { OUT(800, 0, 640, 480) } }, PLAN_OK, { { 1024, 768, 0, 0 }, { 640, 480, 1024, 0 } }, 1664, 768, false },
@@ -182,10 +183,54 @@ static void test_follow(void)
     }
 }
 
+static void test_scale(void)
+{
+    static const struct {
+        uint32_t pixels, mm;
+        double scale;
+    } rows[] = {
+        { 1920, 531, 1 },    /* 92 dpi, 24 inches */
+        { 2560, 597, 1 },    /* 109 */
+        { 3840, 597, 1.75 }, /* 163, 27 inches */
+        { 2880, 331, 2.25 }, /* 221, a notebook */
+        { 1920, 0, 0 },      { 1920, 65535, 0 }, { 1920, 1, 0 }, { 0, 300, 0 },
+    };
+    check_case("scale by resolution");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        CHECK(plan_scale(rows[i].pixels, rows[i].mm) == rows[i].scale);
+
+    PlanLimits bounds = limits;
+    VdagentMonitors monitors = { .flags = POS, .count = 2 };
+    monitors.monitor[0] = (VdagentMonitor){ .width = 3840, .height = 2160, .width_mm = 480, .height_mm = 270 };
+    monitors.monitor[1] = (VdagentMonitor){ .width = 1920, .height = 1080, .x = 3840, .width_mm = 531 };
+    PlanOutput outputs[2] = { { .scale = 1.5 }, { .scale = 1.5 } };
+    Plan plan;
+    unsigned adjusted;
+    check_case("scales are kept");
+    CHECK_EQ(plan_client(&bounds, 2, outputs, &monitors, &plan, &adjusted), PLAN_OK);
+    check_plan(&plan, (Head[]){ { 2560, 1440, 0, 0 }, { 1280, 720, 2560, 0 } }, 3840, 1440);
+    CHECK_EQ(plan.head[0].mode_w, 3840);
+    check_case("scales by the client's monitors, which differ");
+    bounds.auto_scale = true;
+    CHECK_EQ(plan_client(&bounds, 2, outputs, &monitors, &plan, &adjusted), PLAN_OK);
+    CHECK_EQ(adjusted, PLAN_REPACKED);
+    check_plan(&plan, (Head[]){ { 1920, 1080, 0, 0 }, { 1920, 1080, 1920, 0 } }, 3840, 1080);
+    CHECK(plan.head[0].scale == 2 && plan.head[1].scale == 1);
+    check_case("current although a size was rounded");
+    PlanOutput now[2] = { { .connected = true, .on = true, .w = 1921, .h = 1080, .mode_w = 3840, .mode_h = 2160,
+                            .scale = 2 },
+                          { .connected = true, .on = true, .x = 1921, .w = 1920, .h = 1080, .mode_w = 1920,
+                            .mode_h = 1080, .scale = 1 } };
+    CHECK(plan_is_current(&plan, now));
+    now[1].x = 1930;
+    CHECK(!plan_is_current(&plan, now));
+}
+
 int main(void)
 {
     test_client();
     test_client_bounds();
     test_follow();
+    test_scale();
     return check_done();
 }
