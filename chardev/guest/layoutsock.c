@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE /* accept4, struct ucred */
+#define _GNU_SOURCE /* struct ucred */
 #include "layoutsock.h"
 
+#include "listener.h"
 #include "log.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 4
-#define RETRY_S 1
 
 typedef struct Connection {
     int fd; /* -1: free */
@@ -25,8 +25,7 @@ typedef struct Connection {
 } Connection;
 
 struct LayoutSock {
-    int fd;
-    guint source; /* of the listening socket, or the timeout after which it is watched again */
+    Listener *listener;
     uid_t daemon; /* LAYOUTSOCK_USER, root if there is none */
     LayoutSockChanged changed;
     gpointer user;
@@ -109,37 +108,15 @@ static void add_connection(LayoutSock *sock, int fd)
     sock->connection[i].source = g_unix_fd_add(fd, G_IO_IN, connection_ready, sock);
 }
 
-static gboolean accept_ready(int listener, GIOCondition condition, gpointer user);
-
-static gboolean watch_again(gpointer user)
+static void incoming(int fd, gpointer user)
 {
     LayoutSock *sock = user;
 
-    sock->source = g_unix_fd_add(sock->fd, G_IO_IN, accept_ready, sock);
-    return G_SOURCE_REMOVE;
-}
-
-static gboolean accept_ready(int listener, GIOCondition condition, gpointer user)
-{
-    LayoutSock *sock = user;
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    (void)condition;
-    if (fd >= 0) {
-        if (may_speak(sock, fd)) {
-            add_connection(sock, fd);
-        } else {
-            close(fd);
-        }
-        return G_SOURCE_CONTINUE;
+    if (may_speak(sock, fd)) {
+        add_connection(sock, fd);
+    } else {
+        close(fd);
     }
-    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) {
-        return G_SOURCE_CONTINUE;
-    }
-    /* No descriptors or memory: the caller keeps waiting, and we do not spin on it. */
-    log_peer(&sock->peer, "cannot accept a connection: %s", g_strerror(errno));
-    sock->source = g_timeout_add_seconds(RETRY_S, watch_again, sock);
-    return G_SOURCE_REMOVE;
 }
 
 /* The socket that systemd passed as descriptor 3, or -1. */
@@ -199,17 +176,19 @@ LayoutSock *layoutsock_new(const char *path, LayoutSockChanged changed, gpointer
     sock->changed = changed;
     sock->user = user;
     sock->peer.name = "session";
-    sock->fd = passed_socket();
-    if (sock->fd < 0) {
-        sock->fd = listen_at(path);
+
+    int fd = passed_socket();
+
+    if (fd < 0) {
+        fd = listen_at(path);
     }
-    if (sock->fd < 0) {
+    if (fd < 0) {
         int error_number = errno;
 
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(error_number), "%s: %s", path, g_strerror(error_number));
         return NULL;
     }
-    sock->source = g_unix_fd_add(sock->fd, G_IO_IN, accept_ready, sock);
+    sock->listener = listener_new(fd, path, incoming, sock);
     return g_steal_pointer(&sock);
 }
 
@@ -221,9 +200,6 @@ void layoutsock_free(LayoutSock *sock)
     while (sock->connection[0].fd >= 0) {
         close_connection(sock, 0);
     }
-    g_clear_handle_id(&sock->source, g_source_remove);
-    if (sock->fd >= 0) {
-        close(sock->fd);
-    }
+    listener_free(sock->listener, FALSE); /* who comes next replaces the socket, or systemd has it */
     g_free(sock);
 }

@@ -171,11 +171,6 @@ static void on_agent(const Caps *caps, void *user)
     }
 }
 
-static void on_client(bool there, void *user)
-{
-    (void)there, (void)user;
-}
-
 static void on_monitors(const VdagentMonitors *monitors, void *user)
 {
     VdagentChannel *agent = user;
@@ -186,11 +181,6 @@ static void on_monitors(const VdagentMonitors *monitors, void *user)
 
         screens_resize(agent->base.context->screens, i, w, h);
     }
-}
-
-static void on_kick_guest(void *user)
-{
-    (void)user; /* settle() follows whatever happens */
 }
 
 static void on_kick_client(void *user)
@@ -250,9 +240,8 @@ static void legacy_release(const PvmouseFrame *frame, const VdagentMouseState *r
 static void start(Channel *channel)
 {
     static const VdiportEvents events = {
-        .pointer = on_pointer,       .agent = on_agent,   .client = on_client,
-        .monitors = on_monitors,     .reopen = on_reopen, .kick_guest = on_kick_guest,
-        .kick_client = on_kick_client, .refused = on_refused,
+        .pointer = on_pointer, .agent = on_agent,           .monitors = on_monitors,
+        .reopen = on_reopen,   .kick_client = on_kick_client, .refused = on_refused,
         .restart_server = on_restart,
     };
     VdagentChannel *agent = (VdagentChannel *)channel;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "control.h"
 
+#include "access.h"
 #include "listener.h"
 
 #include <gio/gio.h>
@@ -52,14 +53,14 @@ Control *control_new(const Options *options, ControlStatus status, gpointer user
 
     control->status = status;
     control->user = user;
-    control->listener = listener_new(path, 0600, NULL, answer, control, error);
+    control->listener = listener_new(access_listen(path, 0600, NULL, error), path, answer, control);
     return control->listener ? g_steal_pointer(&control) : NULL;
 }
 
 void control_free(Control *control)
 {
     if (control) {
-        listener_free(control->listener);
+        listener_free(control->listener, TRUE);
         g_free(control);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "endpoint.h"
 
+#include "access.h"
 #include "listener.h"
 #include "log.h"
 
@@ -185,8 +186,9 @@ Endpoint *endpoint_new(const Options *options, const OptionsChannel *channel, co
     endpoint->fd = -1;
     endpoint->log.name = "host";
     if (channel->path && channel->listen) {
-        endpoint->listener =
-            listener_new(channel->path, options->socket_mode, options->socket_group, incoming, endpoint, error);
+        int fd = access_listen(channel->path, options->socket_mode, options->socket_group, error);
+
+        endpoint->listener = listener_new(fd, channel->path, incoming, endpoint);
         if (!endpoint->listener) {
             return NULL;
         }
@@ -201,7 +203,7 @@ void endpoint_free(Endpoint *endpoint)
     if (endpoint) {
         drop_peer(endpoint);
         g_clear_handle_id(&endpoint->retry_id, g_source_remove);
-        listener_free(endpoint->listener);
+        listener_free(endpoint->listener, TRUE);
         g_free(endpoint);
     }
 }

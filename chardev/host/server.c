@@ -136,8 +136,10 @@ static gboolean set_address(Server *server, GError **error)
 
     if (options->listen_path) {
         server->uri = g_strdup_printf("spice+unix://%s", options->listen_path);
-        server->listener = listener_new(options->listen_path, options->socket_mode, options->socket_group, incoming, server,
-                                        error);
+
+        int fd = access_listen(options->listen_path, options->socket_mode, options->socket_group, error);
+
+        server->listener = listener_new(fd, options->listen_path, incoming, server);
         return server->listener != NULL;
     }
 
@@ -186,7 +188,7 @@ void server_free(Server *server)
     if (!server) {
         return;
     }
-    listener_free(server->listener);
+    listener_free(server->listener, TRUE);
     spice_server_destroy(server->spice);
     g_ptr_array_unref(server->clients);
     g_free(server->uri);

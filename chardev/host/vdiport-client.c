@@ -17,7 +17,6 @@ static void client_announces(Vdiport *port, const VdagentAnnounce *announcement)
     demux_set_caps(&port->demux, &port->client_layout);
     grabs_client(&port->grabs, caps_has(&port->client_layout, VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL));
     port->answer_due = true;
-    port->events.client(true, port->user);
     vdiport_announce(port);
     vdiport_introduce(port);
 }

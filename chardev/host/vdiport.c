@@ -88,7 +88,6 @@ void vdiport_client_goes(Vdiport *port)
     port->transfers.count = 0;
     whole = lane_cut(&port->to_client);
     vdiport_cut_guest(port);
-    port->events.client(false, port->user);
     if (!whole)
         server_fails(port, "the client left in the middle of clipboard data for it");
 }
@@ -173,8 +172,6 @@ static void settle(Vdiport *port, int64_t now)
         port->waiting = -1;
     else if (port->waiting < 0)
         port->waiting = now;
-    if (guest_pending(port))
-        port->events.kick_guest(port->user);
     if (port->to_client.queue.used > 0 || port->chunk_taken < port->chunk_size)
         port->events.kick_client(port->user);
 }
@@ -419,7 +416,6 @@ bool vdiport_mouse(Vdiport *port, const VdagentMouseState *mouse)
     port->server_port.mouse[port->server_port.mice - 1] = *mouse;
     port->server_port.motion = motion;
     port->server_port.buttons = mouse->buttons;
-    port->events.kick_guest(port->user);
     return true;
 }
 

@@ -40,12 +40,9 @@ typedef struct VdiportEvents {
     void (*pointer)(const PvmouseFrame *frame, const VdagentMouseState *raw, void *user);
     /* The guest has an agent now that talks (its capabilities), or none (NULL). */
     void (*agent)(const Caps *caps, void *user);
-    /* A client came (its first announcement) or went. */
-    void (*client)(bool there, void *user);
     /* The guest's agent says it has set these modes, as the client had asked. */
     void (*monitors)(const VdagentMonitors *monitors, void *user);
-    /* There may be bytes for the guest, for libspice-server. */
-    void (*kick_guest)(void *user);
+    /* There may be bytes for libspice-server. For the guest they are to be asked for after each call. */
     void (*kick_client)(void *user);
     /* The agent port's stream is out of step for good, taken as gone: disconnect QEMU's end and let it come anew. */
     void (*reopen)(const char *why, void *user);

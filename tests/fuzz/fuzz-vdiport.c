@@ -46,14 +46,6 @@ static void on_agent(const Caps *caps, void *user)
     world->agent = caps != NULL;
 }
 
-static void on_client(bool there, void *user)
-{
-    World *world = user;
-
-    if (there)
-        world->client.stream[0].caps = world->port->client_layout;
-}
-
 static void on_monitors(const VdagentMonitors *monitors, void *user)
 {
     (void)user;
@@ -209,6 +201,8 @@ static void take_client(World *world, size_t most)
 
     if (most > sizeof(bytes))
         most = sizeof(bytes);
+    if (world->port->client)
+        world->client.stream[0].caps = world->port->client_layout;
     read_bytes(world, false, bytes, vdiport_to_server(world->port, bytes, most, world->now));
 }
 
@@ -366,8 +360,8 @@ static bool run(World *world, BytesReader *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const VdiportEvents events = { on_pointer, on_agent,  on_client,  on_monitors, on_kick,
-                                          on_kick,    on_reopen, on_restart, on_refused };
+    static const VdiportEvents events = { on_pointer, on_agent,   on_monitors, on_kick,
+                                          on_reopen,  on_restart, on_refused };
     World world = { .now = 1000 };
     BytesReader in = bytes_reader(data, size);
     uint8_t head;

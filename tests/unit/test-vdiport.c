@@ -170,11 +170,6 @@ static void on_agent(const Caps *caps, void *user)
         g_string_append(world->events, "no-agent ");
 }
 
-static void on_client(bool there, void *user)
-{
-    g_string_append(((World *)user)->events, there ? "client " : "no-client ");
-}
-
 static void on_monitors(const VdagentMonitors *monitors, void *user)
 {
     g_string_append_printf(((World *)user)->events, "set(%u) ", monitors->count);
@@ -212,8 +207,8 @@ static void reader_init(Reader *reader, unsigned direction)
 
 static World *world_new(const VdiportPolicy *policy)
 {
-    static const VdiportEvents events = { on_pointer, on_agent,  on_client, on_monitors, on_kick,
-                                          on_kick,    on_reopen, on_restart, on_refused };
+    static const VdiportEvents events = { on_pointer, on_agent,   on_monitors, on_kick,
+                                          on_reopen,  on_restart, on_refused };
     World *world = g_new0(World, 1);
 
     world->now = 1000;
@@ -474,7 +469,7 @@ static void test_introductions(void)
     set_layouts(world, CLIENT_CAPS, GUEST_CAPS);
     vdiport_server(world->port, true, world->now);
     SAY(client, announce(1, CLIENT_CAPS));
-    EXPECT(world, text("announce(0,%x) ", STAND_IN), "", "client ");
+    EXPECT(world, text("announce(0,%x) ", STAND_IN), "", "");
     SAY(client, grab(0, 0, TEXT));
     SAY(client, monitors(1));
     SAY(client, start(3));
@@ -488,10 +483,10 @@ static void test_introductions(void)
 
     check_case("another client");
     SAY(server, leave);
-    EXPECT(world, "", "2leave ", "no-client ");
+    EXPECT(world, "", "2leave ", "");
     SAY(client, announce(1, CLIENT_CAPS & ~CAP(REPLY)));
     EXPECT(world, text("announce(0,%x) ", GUEST_CAPS), text("announce(1,%x) max(-1) ", CLIENT_SEEN & ~CAP(REPLY)),
-           "client ");
+           "");
     SAY(guest, grab(0, 0, TEXT));
     EXPECT(world, "", "", "");
     SAY(guest, announce(0, GUEST_CAPS));
@@ -541,10 +536,10 @@ static void test_introductions(void)
     check_case("libspice-server has forgotten the client");
     vdiport_server(world->port, false, world->now);
     SAY(client, announce(1, CLIENT_CAPS));
-    EXPECT(world, "", "2leave ", "no-client ");
+    EXPECT(world, "", "2leave ", "");
     vdiport_server(world->port, true, world->now);
     SAY(client, announce(1, CLIENT_CAPS));
-    EXPECT(world, text("announce(0,%x) ", GUEST_CAPS), text("announce(1,%x) max(-1) ", CLIENT_SEEN), "client ");
+    EXPECT(world, text("announce(0,%x) ", GUEST_CAPS), text("announce(1,%x) max(-1) ", CLIENT_SEEN), "");
 
     check_case("the host's devices");
     const VdagentMessage devices = { .type = VD_AGENT_GRAPHICS_DEVICE_INFO,
@@ -1060,12 +1055,12 @@ static void test_agent_dies(void)
                 g_string_truncate(world->client.text, 0);
                 agent_dies(world, how % 2);
                 if (seen && head) {
-                    EXPECT(world, "", "", "no-agent no-client restart ");
+                    EXPECT(world, "", "", "no-agent restart ");
                     stream_reset(&world->client.stream[0]);
                     world->client.chunks = (ChunkReader){ .have = 0 };
                     vdiport_server(world->port, true, world->now);
                     SAY(client, announce(1, CLIENT_CAPS));
-                    EXPECT(world, text("announce(0,%x) ", STAND_IN), "", "client ");
+                    EXPECT(world, text("announce(0,%x) ", STAND_IN), "", "");
                 } else {
                     EXPECT(world,
                            text("%sclipboard(0,0,0) release(0) announce(0,%x) ", seen ? "" : "grab(0@0:1) ", STAND_IN),
@@ -1130,7 +1125,7 @@ static void test_client_leaves(void)
         SAY(client, announce(1, CLIENT_CAPS));
         SAY(client, monitors(1));
         EXPECT(world, text("announce(0,%x) ", GUEST_CAPS),
-               text("2leave announce(1,%x) max(-1) monitors(1) ", CLIENT_SEEN), "no-client client ");
+               text("2leave announce(1,%x) max(-1) monitors(1) ", CLIENT_SEEN), "");
         SAY(guest, announce(0, GUEST_CAPS));
         SAY(guest, status(3, 3));
         EXPECT(world, "", "", "");
@@ -1162,18 +1157,18 @@ static void test_client_leaves(void)
                 CHECK_EQ(vdiport_to_server(world->port, (uint8_t[100]){ 0 }, 100, world->now), 0);
                 stream_reset(&world->client.stream[0]);
                 world->client.chunks = (ChunkReader){ .have = 0 };
-                EXPECT(world, "", "2leave ", "no-client ");
+                EXPECT(world, "", "2leave ", "");
                 vdiport_server(world->port, true, world->now);
             } else {
                 SAY(server, leave);
                 if (seen == 1) {
-                    EXPECT(world, "", "2leave ", "no-client restart ");
+                    EXPECT(world, "", "2leave ", "restart ");
                     stream_reset(&world->client.stream[0]);
                     world->client.chunks = (ChunkReader){ .have = 0 };
                     vdiport_server(world->port, true, world->now);
                 } else {
                     /* What has been begun is finished. */
-                    EXPECT(world, "", "2leave ", "no-client ");
+                    EXPECT(world, "", "2leave ", "");
                     CHECK_EQ(world->client.bulk, seen ? 3000 : 0);
                     CHECK(stream_idle(&world->client.stream[0]));
                 }
@@ -1183,7 +1178,7 @@ static void test_client_leaves(void)
             SAY(guest, announce(0, GUEST_CAPS));
             SAY(guest, grab(0, 0, TEXT));
             EXPECT(world, text("announce(0,%x) grab(0@0:1) ", GUEST_CAPS),
-                   text("announce(1,%x) max(-1) ", CLIENT_SEEN), "client ");
+                   text("announce(1,%x) max(-1) ", CLIENT_SEEN), "");
             world_free(world);
         }
     }
@@ -1258,7 +1253,7 @@ static void test_stall(void)
     EXPECT(world, "", "", "");
     CHECK_EQ(vdiport_deadline(world->port), world->now + VDIPORT_STALL_MS);
     tick(world, VDIPORT_STALL_MS);
-    EXPECT(world, "", "2leave ", "no-agent no-client restart ");
+    EXPECT(world, "", "2leave ", "no-agent restart ");
     world_free(world);
 
     check_case("nobody there, nothing wrong");
@@ -1386,7 +1381,7 @@ static void test_pointer(void)
     SAY(server, leave);
     SAY(client, announce(1, CLIENT_CAPS));
     EXPECT(world, text("announce(0,%x) ", GUEST_CAPS),
-           text("2mouse(1,0,0) 2leave announce(1,%x) max(-1) ", CLIENT_SEEN), "no-client client ");
+           text("2mouse(1,0,0) 2leave announce(1,%x) max(-1) ", CLIENT_SEEN), "");
 
     check_case("not for the next agent");
     vdiport_mouse(world->port, &(VdagentMouseState){ .x = 1 });
@@ -1428,7 +1423,7 @@ static void test_broken(void)
     check_case("libspice-server");
     from_server(world, bytes, sizeof(bytes));
     SAY(client, monitors(1));
-    EXPECT(world, "", "", "no-client restart ");
+    EXPECT(world, "", "", "restart ");
 
     check_case("other ports");
     world_free(world);

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE /* accept4 */
 #include "listener.h"
 
-#include "access.h"
+#include "log.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -17,6 +17,7 @@ struct Listener {
     guint source; /* the watch, or the timer until it is back */
     ListenerAccept accept;
     gpointer user;
+    LogPeer log;
 };
 
 static gboolean incoming(gint fd, GIOCondition condition, gpointer user);
@@ -39,17 +40,15 @@ static gboolean incoming(gint fd, GIOCondition condition, gpointer user)
         listener->accept(peer, listener->user);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         /* poll() would report it again at once, for ever. */
-        g_warning("%s: cannot take a connection: %s", listener->path, g_strerror(errno));
+        log_peer(&listener->log, "cannot take a connection: %s", g_strerror(errno));
         listener->source = g_timeout_add_seconds(RETRY_S, again, listener);
         return G_SOURCE_REMOVE;
     }
     return G_SOURCE_CONTINUE;
 }
 
-Listener *listener_new(const char *path, mode_t mode, const char *group, ListenerAccept accept, gpointer user, GError **error)
+Listener *listener_new(int fd, const char *path, ListenerAccept accept, gpointer user)
 {
-    int fd = access_listen(path, mode, group, error);
-
     if (fd < 0) {
         return NULL;
     }
@@ -57,6 +56,7 @@ Listener *listener_new(const char *path, mode_t mode, const char *group, Listene
     Listener *listener = g_new0(Listener, 1);
 
     listener->path = g_strdup(path);
+    listener->log.name = listener->path;
     listener->fd = fd;
     listener->accept = accept;
     listener->user = user;
@@ -64,11 +64,13 @@ Listener *listener_new(const char *path, mode_t mode, const char *group, Listene
     return listener;
 }
 
-void listener_free(Listener *listener)
+void listener_free(Listener *listener, gboolean remove)
 {
     if (listener) {
         g_source_remove(listener->source);
-        unlink(listener->path);
+        if (remove) {
+            unlink(listener->path);
+        }
         close(listener->fd);
         g_free(listener->path);
         g_free(listener);
