@@ -215,6 +215,36 @@ def test_tls_only():
         m.check()
 
 
+def test_sasl():
+    """SCRAM over TLS, users in Cyrus SASL's own file."""
+    with Machine(start=False) as m:
+        with open(m.path("spicevmc.conf"), "w") as file:
+            file.write("mech_list: scram-sha-256\nsasldb_path: %s\n" % m.path("sasldb2"))
+        subprocess.run(["saslpasswd2", "-c", "-p", "-f", m.path("sasldb2"), "alice"], input=TICKET.encode(), check=True)
+        m.host.args = tls(m, "0.0.0.0", ticket=False) + ["--sasl"]
+        os.environ["SASL_CONF_PATH"] = m.dir
+        try:
+            m.host.start()
+        finally:
+            del os.environ["SASL_CONF_PATH"]
+        m.pointer()
+        where, ca = ("tls", "127.0.0.1", str(m.ports[1])), "ca-file=" + m.ca
+        client = m.client(connect=False)
+        for user in ("username=alice", "password=wrong"), ("username=bob", "password=" + TICKET):
+            expect(refusal_of(client, where, ca, *user), "auth", user)
+        mark = client.mark()
+        client.command("connect", *where, ca, "username=alice", "password=" + TICKET)
+        wait_picture(client, mark)
+        client.wait_agent(10)
+        try:
+            rawspice.Main(("127.0.0.1", m.ports[1]), password=TICKET, tls=m.ca)
+        except (rawspice.Refused, ConnectionError):
+            pass
+        else:
+            raise Failure("a ticket was taken in place of SASL")
+        m.check()
+
+
 def test_open_to_others():
     """Off loopback only with TLS and a ticket."""
     with Machine(start=False) as m:
