@@ -26,7 +26,8 @@ PC_chardev       := spice-protocol gio-unix-2.0 libseccomp libcap-ng
 PC_guest         := $(PC_chardev)
 PC_host          := $(PC_chardev) spice-server jansson libcrypto libusbredirparser-0.5
 PC_agent-system  := $(PC_chardev) libdrm
-PC_agent-session := $(PC_chardev) x11 xfixes xrandr wayland-client libudev
+PC_agent-session := $(PC_chardev) x11 xfixes xrandr wayland-client libudev jansson
+PC_convert       := $(PC_chardev) gdk-pixbuf-2.0
 PC_ctl           := spice-protocol gio-unix-2.0 x11
 
 INC_protocol      := -iquote protocol
@@ -35,17 +36,20 @@ INC_guest         := $(INC_chardev) -iquote chardev/guest
 INC_host          := $(INC_chardev) -iquote chardev/host
 INC_agent-system  := $(INC_chardev) -iquote agent-system
 INC_agent-session := $(INC_chardev) -iquote agent-session -iquote $(BUILD)/wayland
+INC_convert       := $(INC_chardev)
 INC_ctl          := -iquote protocol -iquote agent-session/ctl
 
 DIR_guest := chardev/guest
 DIR_host  := chardev/host
 DIR_ctl   := agent-session/ctl
+DIR_convert := agent-session/convert
 path = $(or $(DIR_$(1)),$(1))
 
-BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"'
+BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(PREFIX)/libexec/spice-pv"'
 
-LIBS := protocol chardev guest host agent-system agent-session ctl
-PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spicevmc $(BUILD)/spice-agent-system $(BUILD)/spice-agent-session $(BUILD)/spice-agentctl
+LIBS := protocol chardev guest host agent-system agent-session convert ctl
+PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spicevmc $(BUILD)/spice-agent-system $(BUILD)/spice-agent-session $(BUILD)/spice-agentctl \
+	$(BUILD)/spice-agent-convert
 
 # One short line per command; V=1 shows the commands.
 Q = $(if $(V),,@echo '  $(1) $(2)';)
@@ -94,13 +98,14 @@ $(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
 $(eval $(call program,spicevmc,host,host chardev protocol))
 $(eval $(call program,spice-agent-system,agent-system,agent-system chardev protocol))
 $(eval $(call program,spice-agent-session,agent-session,agent-session chardev protocol))
+$(eval $(call program,spice-agent-convert,convert,convert chardev protocol))
 $(eval $(call program,spice-agentctl,ctl,ctl protocol))
 
 # Unit tests; one program each. The three groups differ in what they link.
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 SESSION_BINS := $(patsubst tests/session/%.c,$(BUILD)/tests/session/%,$(wildcard tests/session/test-*.c))
 TEST_LIBS := agent-system agent-session guest host chardev protocol
-TEST_PC := $(PC_host) libdrm x11 xfixes xrandr wayland-client libudev
+TEST_PC := $(PC_host) libdrm x11 xfixes xrandr wayland-client wayland-server libudev
 TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-session -iquote $(BUILD)/wayland \
 	-DSOURCE_DIR='"$(CURDIR)"' -DBUILD_DIR='"$(abspath $(BUILD))"' $(call pc,--cflags,$(TEST_PC))
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
@@ -140,7 +145,8 @@ check: deps
 	$(MAKE) test-programs
 	BUILD=$(BUILD) tests/run unit fuzz session vm
 
-# What needs the libvirt and QEMU of a newer suite than Debian 12, in a cached tree of that suite.
+# What needs newer suites than Debian 12, in cached trees of them: libvirt, QEMU and Wayland compositors. Writes
+# docs/compatibility.md.
 check-matrix: deps
 	$(MAKE) all
 	BUILD=$(BUILD) tests/run matrix
@@ -183,6 +189,7 @@ endef
 install: all
 	$(call put,755,$(BUILD)/spice-agent-system $(BUILD)/spice-pvmouse,$(PREFIX)/sbin)
 	$(call put,755,$(BUILD)/spice-agent-session $(BUILD)/spice-agentctl $(BUILD)/spicevmc,$(PREFIX)/bin)
+	$(call put,755,$(BUILD)/spice-agent-convert,$(PREFIX)/libexec/spice-pv)
 	$(call put-prefixed,$(wildcard $(SYS_DATA)/*.service $(SYS_DATA)/*.socket $(HOST_DATA)/*.service),$(SYSTEMLIB)/systemd/system)
 	$(call put-prefixed,$(filter-out $(SES_DATA)/org.%,$(wildcard $(SES_DATA)/*.service)),$(PREFIX)/lib/systemd/user)
 	$(call put,644,$(wildcard $(SES_DATA)/org.*.service),$(PREFIX)/share/dbus-1/services)
@@ -217,7 +224,8 @@ help:
 	@echo 'make            the programs, in $(BUILD)/'
 	@echo 'make deps       install what build, tests and demo need (Debian packages, as root)'
 	@echo 'make check      all tests: unit, fuzz corpus, session (headless Xorg), VM (QEMU guests)'
-	@echo 'make check-matrix  the host daemon under libvirt and QEMU of Debian 13, in a chroot'
+	@echo 'make check-matrix  the host daemon under libvirt and QEMU of Debian 13, the session daemon with its Wayland'
+	@echo '                compositors and those of sid, in chroots; writes docs/compatibility.md'
 	@echo 'make demo       boot a guest, connect a client, show the main functions; leaves demo.png (KEEP=1 keeps the VM)'
 	@echo 'make bench      measure beside spice-vdagent; writes bench.json'
 	@echo 'make deb        Debian packages, in $(BUILD)/'

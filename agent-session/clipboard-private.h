@@ -5,6 +5,7 @@
 
 #include "clipboard-backend.h"
 #include "clipboard.h"
+#include "convert.h"
 #include "inflow.h"
 #include "log.h"
 #include "outflow.h"
@@ -17,11 +18,13 @@ typedef struct Fetch {
     Clipboard *clipboard;
     guint8 selection;
     guint32 type;
+    guint32 from; /* it is to be made of this one; 0: it is there */
 } Fetch;
 
 typedef struct Side {
     ClipboardBackend *backend; /* of the desktop that is served; NULL: none */
     Selection selection;
+    guint32 plain; /* of its offers, what the owner has itself: the others are made of these (convert.h) */
     Fetch fetch[SELECTION_TYPES];
     /* A program took over what we owned: its content of this type is fetched to compare; 0: none is. */
     struct {
@@ -42,6 +45,8 @@ struct Clipboard {
     Outflow *outflow;
     ClipboardBackend *backend[BACKENDS_MAX];
     GPtrArray *fed;           /* sinks that get a terminal's content */
+    Convert *convert;
+    GSList *images; /* pastes that wait for a converted image */
     GSList *copying, *pasting; /* of terminals: descriptors that are read, content that is fetched from a program */
     guint *terminals;         /* how many there are; shared with their tasks, which may outlive this */
     LogPeer client;
@@ -49,6 +54,15 @@ struct Clipboard {
 
 /* Do what the state machine said about an event; a refusal is one of the direction `to_host`. */
 void clipboard_apply(Clipboard *clipboard, Side *side, unsigned flags, gboolean to_host);
+
+/* Give a value in memory to a sink. */
+void clipboard_feed(Clipboard *clipboard, Sink *sink, GBytes *value);
+
+/* Somebody wants the host's content; of an image, in one of the kinds that can be made of it. */
+void clipboard_want(Clipboard *clipboard, Side *side, guint32 type, Sink *target);
+
+/* The sink of a wish for an image that is being made has gone; FALSE if there is none. */
+gboolean clipboard_drop_image(Clipboard *clipboard, const Sink *target);
 
 /* The comparison under way has become pointless. */
 void clipboard_forget_echo(Side *side);

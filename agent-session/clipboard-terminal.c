@@ -124,14 +124,14 @@ void clipboard_paste(Clipboard *clipboard, guint8 selection, const char *mime, i
     guint32 type = admit(clipboard, selection, mime, fd, task);
     if (type == VD_AGENT_CLIPBOARD_NONE)
         return;
-    const Side *side = &clipboard->side[selection];
+    Side *side = &clipboard->side[selection];
     if (side->content != NULL && (side->selection.offers & 1u << type) != 0) {
         terminal_write(fd, side->content, task);
         return;
     }
     Sink *sink = terminal_sink(fd, task);
     if (side->selection.owner != SELECTION_PROGRAM) {
-        inflow_want(clipboard->inflow, selection, type, sink);
+        clipboard_want(clipboard, side, type, sink);
         return;
     }
     Paste *paste = g_new(Paste, 1);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "clipboard-private.h"
 
+#include "clipboard-mutter.h"
+#include "clipboard-wayland.h"
 #include "clipboard-x11.h"
 
 #include <string.h>
 
 #define FEED_PIECE 65536u
+/* Of an image of the largest size; the program gives up by itself. */
+#define CONVERT_TIMEOUT_MS 30000u
 
 static guint8 number(const Clipboard *clipboard, const Side *side)
 {
@@ -48,11 +52,17 @@ static void answer(Clipboard *clipboard, Side *side, guint32 type, GBytes *value
         outflow_answer(clipboard->outflow, number(clipboard, side), type, value);
 }
 
+static void cancel_fetch(Clipboard *clipboard, Side *side, guint32 type)
+{
+    if (side->backend != NULL)
+        side->backend->cancel(side->backend, &side->fetch[type]);
+    convert_cancel(clipboard->convert, &side->fetch[type]);
+}
+
 static void answer_none(Clipboard *clipboard, Side *side)
 {
     for (guint32 type = 0; type < SELECTION_TYPES; type++) {
-        if (side->backend != NULL)
-            side->backend->cancel(side->backend, &side->fetch[type]);
+        cancel_fetch(clipboard, side, type);
         answer(clipboard, side, type, NULL);
     }
 }
@@ -89,7 +99,8 @@ static void settle_echo(Side *side)
     if (side->echo.type == 0)
         return;
     clipboard_forget_echo(side);
-    selection_found(&side->selection, side->echo.offers);
+    side->plain = side->echo.offers;
+    selection_found(&side->selection, side->plain);
 }
 
 void clipboard_apply(Clipboard *clipboard, Side *side, unsigned flags, gboolean to_host)
@@ -119,6 +130,15 @@ static void on_fetched(SinkEnd how, GBytes *value, gpointer user)
     Fetch *fetch = user;
     Clipboard *clipboard = fetch->clipboard;
     Side *side = &clipboard->side[fetch->selection];
+    guint32 from = fetch->from;
+    fetch->from = VD_AGENT_CLIPBOARD_NONE;
+    if (value != NULL && from != VD_AGENT_CLIPBOARD_NONE) {
+        g_autoptr(GBytes) image = value;
+        if (convert_run(clipboard->convert, image, from, fetch->type, room_for_values(clipboard), on_fetched, fetch))
+            return;
+        value = NULL;
+        how = SINK_REFUSED;
+    }
     if (value != NULL && g_bytes_get_size(value) > room_for_values(clipboard)) {
         how = SINK_REFUSED;
         g_clear_pointer(&value, g_bytes_unref);
@@ -146,14 +166,17 @@ static void on_client_request(Clipboard *clipboard, const VdagentRequest *reques
     case SELECTION_ASKED_FETCH:
         break;
     }
+    Fetch *fetch = &side->fetch[request->type];
+    fetch->from = side->plain & 1u << fetch->type ? VD_AGENT_CLIPBOARD_NONE : convert_source(side->plain, fetch->type);
     if (side->content != NULL) {
         gboolean fits = g_bytes_get_size(side->content) <= room_for_values(clipboard);
         answer(clipboard, side, request->type, fits ? side->content : NULL);
         if (!fits)
             refused_size(clipboard);
     } else if (side->backend == NULL ||
-               !side->backend->fetch(side->backend, request->selection, request->type, room_for_values(clipboard),
-                                     on_fetched, &side->fetch[request->type])) {
+               !side->backend->fetch(side->backend, fetch->selection,
+                                     fetch->from != VD_AGENT_CLIPBOARD_NONE ? fetch->from : fetch->type,
+                                     room_for_values(clipboard), on_fetched, fetch)) {
         answer(clipboard, side, request->type, NULL);
     }
 }
@@ -218,18 +241,22 @@ static void feed(Clipboard *clipboard, Sink *sink)
     sink->end(sink, SINK_DONE);
 }
 
+void clipboard_feed(Clipboard *clipboard, Sink *sink, GBytes *value)
+{
+    sink->bytes = g_bytes_ref(value);
+    g_ptr_array_add(clipboard->fed, sink);
+    sink->begin(sink, g_bytes_get_size(value));
+    feed(clipboard, sink);
+}
+
 static void on_want(guint8 selection, guint32 type, Sink *sink, gpointer user)
 {
     Clipboard *clipboard = user;
-    const Side *side = &clipboard->side[selection];
-    if (side->content == NULL) {
-        inflow_want(clipboard->inflow, selection, type, sink);
-        return;
-    }
-    sink->bytes = g_bytes_ref(side->content);
-    g_ptr_array_add(clipboard->fed, sink);
-    sink->begin(sink, g_bytes_get_size(sink->bytes));
-    feed(clipboard, sink);
+    Side *side = &clipboard->side[selection];
+    if (side->content != NULL)
+        clipboard_feed(clipboard, sink, side->content);
+    else
+        clipboard_want(clipboard, side, type, sink);
 }
 
 static void on_ready(Sink *sink, gpointer user)
@@ -247,12 +274,19 @@ static void on_gone(Sink *sink, gpointer user)
     if (sink->bytes != NULL) {
         g_ptr_array_remove_fast(clipboard->fed, sink);
         g_bytes_unref(sink->bytes);
-    } else {
+    } else if (!clipboard_drop_image(clipboard, sink)) {
         inflow_gone(clipboard->inflow, sink);
     }
 }
 
 /* --- What happens on the desktop --- */
+
+/* A program owns the selection with these types. */
+static void take_program(Clipboard *clipboard, Side *side, guint32 types)
+{
+    side->plain = types;
+    clipboard_apply(clipboard, side, selection_program(&side->selection, convert_widen(clipboard->convert, types)), TRUE);
+}
 
 static void on_echo(SinkEnd how, GBytes *value, gpointer user)
 {
@@ -264,7 +298,7 @@ static void on_echo(SinkEnd how, GBytes *value, gpointer user)
     if (same)
         clipboard_apply(clipboard, side, selection_echo(&side->selection, side->echo.offers, side->echo.foreign), TRUE);
     else
-        clipboard_apply(clipboard, side, selection_program(&side->selection, side->echo.offers), TRUE);
+        take_program(clipboard, side, side->echo.offers);
 }
 
 static void on_program(guint8 selection, guint32 types, gboolean foreign, gpointer user)
@@ -280,13 +314,15 @@ static void on_program(guint8 selection, guint32 types, gboolean foreign, gpoint
         side->echo.foreign = foreign;
         return;
     }
-    clipboard_apply(clipboard, side, selection_program(&side->selection, types), TRUE);
+    take_program(clipboard, side, types);
 }
 
 static void on_found(guint8 selection, guint32 types, gpointer user)
 {
     Clipboard *clipboard = user;
-    selection_found(&clipboard->side[selection].selection, types);
+    Side *side = &clipboard->side[selection];
+    side->plain = types;
+    selection_found(&side->selection, convert_widen(clipboard->convert, types));
 }
 
 static void on_nobody(guint8 selection, gpointer user)
@@ -365,6 +401,17 @@ gboolean clipboard_serve_x11(Clipboard *clipboard, X11 *x11, guint selections, G
                                                clipboard, error));
 }
 
+void clipboard_serve_mutter(Clipboard *clipboard, GDBusConnection *session_bus)
+{
+    attach(clipboard, clipboard_mutter_new(session_bus, clipboard->policy.timeout_ms, &backend_events, clipboard));
+}
+
+gboolean clipboard_serve_wayland(Clipboard *clipboard, Wayland *wayland, guint selections, GError **error)
+{
+    return attach(clipboard, clipboard_wayland_new(wayland, selections, clipboard->policy.timeout_ms, &backend_events,
+                                                   clipboard, error));
+}
+
 void clipboard_serve_none(Clipboard *clipboard)
 {
     for (guint i = 0; i < BACKENDS_MAX; i++) {
@@ -399,6 +446,7 @@ Clipboard *clipboard_new(const ClipboardPolicy *policy, const ClipboardPeer *pee
     clipboard->client.name = "client";
     clipboard->fed = g_ptr_array_new();
     clipboard->terminals = g_rc_box_new0(guint);
+    clipboard->convert = convert_new(policy->converter, CONVERT_TIMEOUT_MS);
     /* Inflow sees the state machines as an array. */
     Selection *selections[CLIPBOARD_SELECTIONS];
     for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++) {
@@ -422,6 +470,7 @@ void clipboard_free(Clipboard *clipboard)
     clipboard_end_copies(clipboard);
     clipboard_serve_none(clipboard);
     inflow_free(clipboard->inflow);
+    convert_free(clipboard->convert);
     outflow_free(clipboard->outflow);
     for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++)
         g_clear_pointer(&clipboard->side[s].content, g_bytes_unref);
@@ -464,8 +513,8 @@ void clipboard_peer(Clipboard *clipboard, const Caps *agreed, const Caps *theirs
         Side *side = &clipboard->side[s];
         side->told_to_host = side->told_from_host = FALSE;
         settle_echo(side);
-        for (guint32 type = 0; side->backend != NULL && type < SELECTION_TYPES; type++)
-            side->backend->cancel(side->backend, &side->fetch[type]);
+        for (guint32 type = 0; type < SELECTION_TYPES; type++)
+            cancel_fetch(clipboard, side, type);
         gboolean able = s == VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD ||
                         (clipboard->policy.primary && present && caps_has(agreed, VD_AGENT_CAP_CLIPBOARD_SELECTION));
         clipboard_apply(clipboard, side, selection_peer(&side->selection, present && able, serials, no_release), FALSE);
@@ -481,7 +530,10 @@ static void on_client_grab(Clipboard *clipboard, Side *side, const VdagentGrab *
         if (grab->type[i] < SELECTION_TYPES)
             offers |= 1u << grab->type[i];
     }
-    unsigned flags = selection_host_grab(&side->selection, grab->serial, offers & SELECTION_ALL);
+    offers &= SELECTION_ALL;
+    unsigned flags = selection_host_grab(&side->selection, grab->serial, convert_widen(clipboard->convert, offers));
+    if ((flags & SELECTION_STALE) == 0)
+        side->plain = offers;
     /* It offers nothing that we know, so the program whose content is being compared is the owner. */
     if (flags & SELECTION_DISOWN)
         settle_echo(side);

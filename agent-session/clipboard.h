@@ -15,6 +15,7 @@
 
 #include "clipboard-backend.h"
 #include "stream.h"
+#include "wayland.h"
 #include "x11.h"
 
 #include <gio/gio.h>
@@ -26,6 +27,7 @@ typedef struct ClipboardPolicy {
     gboolean to_host, from_host, primary;
     gint64 max_size;   /* bytes of one value, both directions; negative: as many as the protocol can say */
     guint timeout_ms;  /* silence after which the one who asked is answered with nothing */
+    const char *converter; /* path of spice-agent-convert, which need not be there; NULL: images are not converted */
 } ClipboardPolicy;
 
 /* The way to the SPICE client, given at construction; the functions of client.h in this shape. */
@@ -54,6 +56,8 @@ void clipboard_add_caps(const Clipboard *clipboard, Caps *caps);
  * connection must outlive its use, to clipboard_serve_none().
  */
 gboolean clipboard_serve_x11(Clipboard *clipboard, X11 *x11, guint selections, GError **error);
+gboolean clipboard_serve_wayland(Clipboard *clipboard, Wayland *wayland, guint selections, GError **error);
+void clipboard_serve_mutter(Clipboard *clipboard, GDBusConnection *session_bus);
 void clipboard_serve_none(Clipboard *clipboard);
 
 /* Names of the backends, for the user; to be freed. NULL: none. */

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOCK_NAME "spice-agent-session.lock"
@@ -64,6 +65,7 @@ static void publish_backends(Session *session)
     gboolean can_apply = FALSE;
     g_autofree char *clipboard = backends_clipboard(session->backends);
     g_autofree char *displays = backends_displays(session->backends, &can_apply);
+    g_autofree char *layout = backends_layout(session->backends);
     clipboard_add_caps(session->clipboard, &caps);
     if (can_apply) {
         caps_add(&caps, VD_AGENT_CAP_REPLY);
@@ -79,8 +81,10 @@ static void publish_backends(Session *session)
     g_variant_builder_init(&backends, G_VARIANT_TYPE("a{ss}"));
     g_variant_builder_add(&backends, "{ss}", "clipboard", clipboard);
     g_variant_builder_add(&backends, "{ss}", "displays", displays);
+    g_variant_builder_add(&backends, "{ss}", "layout", layout);
     g_variant_builder_add(&backends, "{ss}", "files", session->files_policy.enabled ? "directory" : "none: disabled");
     service_set(session->service, "Backends", g_variant_builder_end(&backends));
+    service_set(session->service, "Compositor", backends_compositor(session->backends));
 }
 
 static void on_refused(const char *what, const char *why, gpointer user)
@@ -269,12 +273,19 @@ static void on_backends_changed(gpointer user)
     publish_backends(user);
 }
 
+static void on_desktop_answered(gpointer user)
+{
+    desktop_answered(((Session *) user)->desktop);
+}
+
 static void on_desktop_lost(gpointer user)
 {
     desktop_lost(((Session *) user)->desktop);
 }
 
-static const BackendsEvents backends_events = { .changed = on_backends_changed, .lost = on_desktop_lost };
+static const BackendsEvents backends_events = {
+    .changed = on_backends_changed, .answered = on_desktop_answered, .lost = on_desktop_lost
+};
 
 /* service.h → the services. */
 
@@ -314,6 +325,31 @@ static void on_bus_closed(GDBusConnection *bus, G_GNUC_UNUSED gboolean vanished,
     g_warning("the %s bus is gone", bus == session->system_bus ? "system" : "session");
     session->status = 1;
     g_main_loop_quit(session->loop);
+}
+
+static gboolean is_own_directory(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == getuid();
+}
+
+/*
+ * The lock, the buses and the compositors of this user are in one directory, which a login has in its environment. Over
+ * su it may be another user's, and over sudo none.
+ */
+static void find_runtime_directory(void)
+{
+    g_autofree char *usual = g_strdup_printf("/run/user/%u", (unsigned) getuid());
+    const char *named = g_getenv("XDG_RUNTIME_DIR");
+    if (named != NULL && is_own_directory(named))
+        return;
+    if (named != NULL)
+        g_message("XDG_RUNTIME_DIR is no directory of this user: %s", named);
+    if (is_own_directory(usual))
+        g_setenv("XDG_RUNTIME_DIR", usual, TRUE);
+    else
+        g_unsetenv("XDG_RUNTIME_DIR");
+    g_message("using the runtime directory %s", g_get_user_runtime_dir());
 }
 
 /* FALSE if another process of this user has the lock; it goes with the process. */
@@ -412,6 +448,7 @@ static void start(Session *session, const Config *config)
         .from_host = config_boolean(config, "clipboard", "from-host"),
         .primary = config_boolean(config, "clipboard", "primary"),
         .max_size = config_number(config, "clipboard", "max-size", 0, MAX_SIZE_LIMIT),
+        .converter = LIBEXECDIR "/spice-agent-convert",
         .timeout_ms = config_number(config, "clipboard", "timeout-ms", TIMEOUT_MIN_MS, TIMEOUT_MAX_MS),
     };
     DisplaysPolicy displays_policy = {
@@ -477,6 +514,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 
+    find_runtime_directory();
     g_autoptr(Config) config = config_load(directory, "agent-session", config_keys, &error);
     if (config == NULL) {
         g_warning("%s", error->message);
