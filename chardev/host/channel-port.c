@@ -7,6 +7,7 @@
  */
 #include "channel.h"
 
+#include <spice/enums.h>
 #include <spice/protocol.h>
 
 typedef struct PortChannel {
@@ -54,6 +55,7 @@ static void state(Channel *channel, gboolean is)
 const ChannelClass channel_port = {
     .subtype = "port",
     .renews = TRUE,
+    .kind = SPICE_CHANNEL_PORT,
     .size = sizeof(PortChannel),
     .connected = connected,
     .input = channel_pass_input,

@@ -12,6 +12,7 @@
 #include "channel.h"
 #include "usbfilter.h"
 
+#include <spice/enums.h>
 #include <string.h>
 
 /* What QEMU has not taken yet; when it is full the client's data are not taken. */
@@ -180,6 +181,7 @@ static gsize queued(const Channel *channel)
 const ChannelClass channel_usbredir = {
     .subtype = "usbredir",
     .renews = TRUE,
+    .kind = SPICE_CHANNEL_USBREDIR,
     .size = sizeof(UsbredirChannel),
     .start = start,
     .stop = stop,

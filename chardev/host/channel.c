@@ -2,10 +2,30 @@
 #include "channel.h"
 
 #include <gio/gio.h>
+#include <spice/enums.h>
 
 static Channel *from_device(SpiceCharDeviceInstance *device)
 {
     return SPICE_CONTAINEROF(device, Channel, device);
+}
+
+/* libspice-server has a kind of its own for the port of this name. */
+static int kind_of(const OptionsChannel *options, const ChannelClass *class)
+{
+    return g_strcmp0(options->name, "org.spice-space.webdav.0") == 0 ? SPICE_CHANNEL_WEBDAV : class->kind;
+}
+
+/* The client's number of this channel: libspice-server counts those of a kind in the order in which they were made. */
+static guint number_of(const Channel *channel)
+{
+    const OptionsChannel *options = channel->context->options->channel;
+    int kind = kind_of(channel->options, channel->class);
+    guint number = 0;
+
+    for (; options != channel->options; options++) {
+        number += options->type == channel->options->type && kind_of(options, channel->class) == kind;
+    }
+    return number;
 }
 
 static int on_write(SpiceCharDeviceInstance *device, const uint8_t *data, int size)
@@ -14,6 +34,9 @@ static int on_write(SpiceCharDeviceInstance *device, const uint8_t *data, int si
     int taken = channel->renew_id != 0 ? 0 : channel->class->write(channel, data, size);
 
     channel->kept = taken < size;
+    if (taken > 0 && channel->context->gate && channel->class->kind != 0) {
+        gate_passed(channel->context->gate, kind_of(channel->options, channel->class), number_of(channel), (gsize)taken);
+    }
     return taken;
 }
 

@@ -14,6 +14,7 @@
 #define CHANNEL_H
 
 #include "endpoint.h"
+#include "gate.h"
 #include "log.h"
 #include "qmp.h"
 
@@ -28,6 +29,7 @@ typedef struct Screens Screens;
 typedef struct ChannelContext {
     const Options *options;
     SpiceServer *server;
+    Gate *gate; /* or NULL */
     Sinks *sinks;
     Screens *screens;
     Qmp *qmp; /* or NULL */
@@ -43,6 +45,7 @@ typedef enum ChannelGuest {
 typedef struct ChannelClass {
     const char *subtype; /* of libspice-server's character device, registered at once; NULL: none, or later */
     gboolean renews;     /* the device is registered anew when a client leaves while libspice-server keeps data of it */
+    int kind;            /* SPICE_CHANNEL_* of the clients' channels, if the gate is to know what QEMU has got; else 0 */
     gsize size;          /* of the struct that begins with Channel */
     void (*start)(Channel *channel);      /* all of Channel is there; or NULL */
     void (*stop)(Channel *channel);       /* or NULL */

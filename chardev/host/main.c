@@ -256,6 +256,7 @@ static gboolean start(Daemon *daemon, GError **error)
     daemon->sinks = sinks_new(options->policy.pointer);
     daemon->context = (ChannelContext){ .options = options,
                                         .server = server_spice(daemon->server),
+                                        .gate = server_gate(daemon->server),
                                         .sinks = daemon->sinks,
                                         .qmp = daemon->qmp };
     for (guint i = 0; i < options->n_channels; i++) {

@@ -3,6 +3,7 @@
 
 #include "access.h"
 #include "core.h"
+#include "gate.h"
 #include "listener.h"
 
 #include <gio/gio.h>
@@ -24,6 +25,7 @@ struct Server {
     gpointer user;
     gchar *uri;
     Listener *listener; /* NULL on TCP */
+    Gate *gate;         /* the same */
     GPtrArray *clients;
     guint viewers;
 };
@@ -93,13 +95,18 @@ static void channel_event(int event, const SpiceChannelEventInfo *info, gpointer
     }
 }
 
+static gboolean add_client(int fd, gpointer user)
+{
+    Server *server = user;
+
+    return spice_server_add_client(server->spice, fd, 0) >= 0;
+}
+
 static void incoming(int fd, gpointer user)
 {
     Server *server = user;
 
-    if (spice_server_add_client(server->spice, fd, 0) < 0) {
-        close(fd);
-    }
+    gate_take(server->gate, fd);
 }
 
 static gboolean set_access(Server *server, const char *ticket, GError **error)
@@ -139,6 +146,7 @@ static gboolean set_address(Server *server, GError **error)
 
         int fd = access_listen(options->listen_path, options->socket_mode, options->socket_group, error);
 
+        server->gate = gate_new(add_client, server);
         server->listener = listener_new(fd, options->listen_path, incoming, server);
         return server->listener != NULL;
     }
@@ -189,6 +197,7 @@ void server_free(Server *server)
         return;
     }
     listener_free(server->listener, TRUE);
+    gate_free(server->gate);
     spice_server_destroy(server->spice);
     g_ptr_array_unref(server->clients);
     g_free(server->uri);
@@ -198,6 +207,11 @@ void server_free(Server *server)
 SpiceServer *server_spice(const Server *server)
 {
     return server->spice;
+}
+
+Gate *server_gate(const Server *server)
+{
+    return server->gate;
 }
 
 const char *server_uri(const Server *server)

@@ -2,12 +2,13 @@
 /*
  * server.h - libspice-server as the options say: where it listens, who may connect, who is connected.
  *
- * At a unix socket we listen ourselves and hand over the connections, since libspice-server removes whatever stands at the path
- * it is given. On TCP it listens itself.
+ * At a unix socket we listen ourselves, since libspice-server removes whatever stands at the path it is given, and hand the
+ * connections over by way of the gate. On TCP it listens itself.
  */
 #ifndef SERVER_H
 #define SERVER_H
 
+#include "gate.h"
 #include "options.h"
 
 #include <jansson.h>
@@ -31,6 +32,9 @@ Server *server_new(const Options *options, const char *ticket, const ServerEvent
 void server_free(Server *server);
 
 SpiceServer *server_spice(const Server *server);
+
+/* What clients come through; NULL on TCP. */
+Gate *server_gate(const Server *server);
 
 /* Where a client connects to, as remote-viewer takes it. */
 const char *server_uri(const Server *server);

@@ -315,6 +315,80 @@ def test_client_card_garbage(m):
     works(m, None, pointer)
 
 
+@machine()
+def test_client_announces_more_than_it_may(m):
+    """Sizes of SPICE messages that libspice-server would add to in 32 bits, or make room for."""
+    pointer, agent = m.pointer(), m.agent()
+    for kind, size in ((rawspice.TO_AGENT, 0xffffffff), (rawspice.TO_AGENT, 0xfffffff8), (rawspice.TO_AGENT, 1 << 31),
+                       (rawspice.PONG, 0xffffffff), (rawspice.TO_AGENT, 65537)):
+        main = m.main(mode=False)
+        with contextlib.suppress(OSError):
+            main.send(kind, bytes(60000), size=size)
+        main.wait_closed()
+    works(m, agent, pointer)
+
+
+@machine()
+def test_client_leaves_as_its_display_begins(m):
+    """Between the log-in of the display's channel and its first message."""
+    pointer, agent = m.pointer(), m.agent()
+    for number in range(40):
+        main = m.main(mode=False)
+        display = rawspice.Channel(m.spice, session=main.session, kind=rawspice.DISPLAY, reading=number % 2 == 0)
+        if number % 4 == 3:  # in the middle of it
+            display.send_bytes(struct.pack("<HI", 101, 14) + bytes(7))
+        display.close()
+        if number % 2:
+            main.close()
+        m.status()
+    works(m, agent, pointer)
+
+
+@machine()
+def test_client_display_says_nothing(m):
+    """libspice-server stands still while it waits for such a channel at its client's end."""
+    pointer, agent = m.pointer(), m.agent()
+    main = m.main(mode=False)
+    display = rawspice.Channel(m.spice, session=main.session, kind=rawspice.DISPLAY)
+    began = time.monotonic()
+    main.close()
+    m.status()
+    works(m, agent, pointer)
+    if time.monotonic() - began > 10:
+        raise Failure("%.0f seconds until a new client worked" % (time.monotonic() - began))
+    display.wait_closed()
+
+
+@machine(**USB)
+def test_client_fills_a_port(m):
+    """What QEMU does not read is not kept, and comes when it does."""
+    pointer, agent = m.pointer(), m.agent()
+    qemu = m.peer("port")
+    qemu.stop_reading()
+    main = m.main(mode=False)
+    port = m.channel(rawspice.Port, main)
+    port.wait_until(lambda: port.opened, 5, "the port should be open")
+    piece = noise(1 << 20)
+    data = b"".join(rawspice.message(rawspice.DATA, piece) for _ in range(64))
+    sent = port.push(data)
+    m.check()
+    sys.stderr.write("%d bytes taken\n" % sent)
+    if sent > 6 << 20:
+        raise Failure("%d bytes were taken of a client, and QEMU read none" % sent)
+    qemu.read_again()
+    port.send_bytes(data[sent:])
+    qemu.wait(lambda: len(qemu.data) >= 64 << 20, 30, lambda: "%d bytes came" % len(qemu.data))
+    if bytes(qemu.data) != piece * 64:
+        raise Failure("other bytes came")
+    # Larger than any, and compressed, of which nobody knows how large it becomes.
+    for kind, size in ((rawspice.DATA, (4 << 20) + 1), (rawspice.COMPRESSED_DATA, 100)):
+        port = m.channel(rawspice.Port, main)
+        with contextlib.suppress(OSError):
+            port.send(kind, bytes(100), size=size)
+        port.wait_closed()
+    works(m, agent, pointer)
+
+
 # ---- guests ----
 
 @machine(**USB)
