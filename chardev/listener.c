@@ -37,7 +37,7 @@ static gboolean incoming(gint fd, GIOCondition condition, gpointer user)
 
     (void)condition;
     if (peer >= 0) {
-        listener->accept(peer, listener->user);
+        listener->accept(peer, listener->user); /* which may pause */
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
         /* poll() would report it again at once, for ever. */
         log_peer(&listener->log, "cannot take a connection: %s", g_strerror(errno));
@@ -64,10 +64,18 @@ Listener *listener_new(int fd, const char *path, ListenerAccept accept, gpointer
     return listener;
 }
 
+void listener_pause(Listener *listener, gboolean paused)
+{
+    g_clear_handle_id(&listener->source, g_source_remove);
+    if (!paused) {
+        again(listener);
+    }
+}
+
 void listener_free(Listener *listener, gboolean remove)
 {
     if (listener) {
-        g_source_remove(listener->source);
+        listener_pause(listener, TRUE);
         if (remove) {
             unlink(listener->path);
         }

@@ -17,6 +17,8 @@ typedef void (*ListenerAccept)(int fd, gpointer user);
  * descriptor left, they wait for a second at a time. NULL for an `fd` of -1.
  */
 Listener *listener_new(int fd, const char *path, ListenerAccept accept, gpointer user);
+/* Let connections wait in the kernel, or take them again. */
+void listener_pause(Listener *listener, gboolean paused);
 /* Closes the socket; with `remove`, removes its path. NULL is fine. */
 void listener_free(Listener *listener, gboolean remove);
 

@@ -41,6 +41,7 @@ struct Port {
     gboolean is_socket;
     gboolean virtio; /* a read of 0 bytes means “not connected” */
     gboolean connected, paused;
+    gboolean announced; /* the kernel knows of the connection; data may come before that */
     gboolean readable, writable; /* not known to be otherwise */
     gpointer tag;                /* of what the loop watches: the port itself if `direct`, else `epoll` */
     gboolean direct;
@@ -70,6 +71,7 @@ static void set_connected(Port *port, gboolean connected)
     port->connected = connected;
     port->writable = connected;
     if (!connected) {
+        port->announced = FALSE;
         port->out_at = port->out_size = 0;
     }
     g_debug("%s: host %s", port->path, connected ? "connected" : "disconnected");
@@ -123,6 +125,7 @@ static void take_events(Port *port)
     }
     port->readable = port->readable || (event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR));
     if (!(event.events & EPOLLHUP)) {
+        port->announced = TRUE;
         set_connected(port, TRUE);
     }
     if (alive(port)) {
@@ -146,6 +149,8 @@ static gssize read_port(Port *port)
     }
     return readv(port->fd, chunks, CHUNKS_PER_READ);
 }
+
+static void give_output(Port *port);
 
 static void take_input(Port *port)
 {
@@ -179,8 +184,15 @@ static void take_input(Port *port)
         return;
     }
     if (port->virtio && error_number == 0) {
-        set_connected(port, FALSE);
-    } else {
+        /* Else no end, but a connection whose data were faster than the word of it. */
+        if (port->announced) {
+            set_connected(port, FALSE);
+        }
+        return;
+    }
+    /* Who has said all it had to say may still wait for the answer. */
+    give_output(port);
+    if (alive(port)) {
         end(port, error_number);
     }
 }
@@ -231,7 +243,7 @@ static void give_output(Port *port)
  */
 static void watch(Port *port)
 {
-    gboolean direct = port->connected && !port->paused;
+    gboolean direct = port->connected && port->announced && !port->paused;
     GIOCondition wanted = direct && !port->writable ? G_IO_IN | G_IO_OUT : G_IO_IN;
 
     if (!port->tag || direct != port->direct) {
@@ -394,23 +406,30 @@ static gboolean open_device(Port *port)
     } else {
         port->virtio = S_ISCHR(status.st_mode);
     }
+    return TRUE;
+}
 
+static gboolean watch_edges(Port *port)
+{
     struct epoll_event interest = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
 
     port->epoll = epoll_create1(EPOLL_CLOEXEC);
     return port->epoll >= 0 && epoll_ctl(port->epoll, EPOLL_CTL_ADD, port->fd, &interest) == 0;
 }
 
-Port *port_open(const char *path, const PortEvents *events, gpointer user, GError **error)
+/* `fd` is a socket; -1: what `path` names. */
+static Port *port_new(int fd, const char *path, const PortEvents *events, gpointer user, GError **error)
 {
     static GSourceFuncs functions = { .prepare = prepare, .dispatch = dispatch };
     g_autoptr(Port) port = g_new0(Port, 1);
 
-    port->fd = port->epoll = -1;
+    port->fd = fd;
+    port->is_socket = fd >= 0;
+    port->epoll = -1;
     port->path = g_strdup(path);
     port->events = *events;
     port->user = user;
-    if (!open_device(port)) {
+    if ((fd < 0 && !open_device(port)) || !watch_edges(port)) {
         int error_number = errno;
 
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(error_number), "%s: %s", path,
@@ -426,6 +445,16 @@ Port *port_open(const char *path, const PortEvents *events, gpointer user, GErro
     g_source_attach(port->source, NULL);
     polled = port;
     return g_steal_pointer(&port);
+}
+
+Port *port_open(const char *path, const PortEvents *events, gpointer user, GError **error)
+{
+    return port_new(-1, path, events, user, error);
+}
+
+Port *port_adopt(int fd, const char *name, const PortEvents *events, gpointer user, GError **error)
+{
+    return port_new(fd, name, events, user, error);
 }
 
 void port_free(Port *port)

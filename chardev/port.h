@@ -53,6 +53,9 @@ typedef struct PortEvents {
 /* Open `path`. Nothing is called back before the main loop runs. Errors name the path. */
 Port *port_open(const char *path, const PortEvents *events, gpointer user, GError **error);
 
+/* The same with a connected socket, non-blocking and close-on-exec, which it takes over; `name` is for messages. */
+Port *port_adopt(int fd, const char *name, const PortEvents *events, gpointer user, GError **error);
+
 /* Closes the descriptor. NULL is fine. */
 void port_free(Port *port);
 

@@ -5,6 +5,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <gio/gio.h>
+#include <linux/netlink.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -116,7 +117,7 @@ static int allow_memory(scmp_filter_ctx filter, SandboxProfile profile)
     static const int calls[] = { SCMP_SYS(mmap), SCMP_SYS(mprotect) };
 
     for (gsize i = 0; i < G_N_ELEMENTS(calls); i++) {
-        int result = profile == SANDBOX_SYSTEM
+        int result = profile >= SANDBOX_SYSTEM
                          ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0)
                          : seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1,
                                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -133,6 +134,12 @@ static int allow_unix_sockets(scmp_filter_ctx filter)
     int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 
     return result < 0 ? result : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+}
+
+static int allow_routing(scmp_filter_ctx filter)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0),
+                            SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE, 0));
 }
 
 /* A thread but no process; clone3 hides its flags in memory and answers ENOSYS, so that the C library uses clone. */
@@ -164,14 +171,17 @@ static gboolean load_filter(SandboxProfile profile, GError **error)
     if (result == 0) {
         result = allow_memory(filter, profile);
     }
-    if (result == 0 && profile == SANDBOX_SYSTEM) {
+    if (result == 0 && profile >= SANDBOX_SYSTEM) {
         result = allow(filter, calls_system, G_N_ELEMENTS(calls_system));
     }
-    if (result == 0 && profile == SANDBOX_SYSTEM) {
+    if (result == 0 && profile >= SANDBOX_SYSTEM) {
         result = allow_threads(filter);
     }
     if (result == 0 && profile != SANDBOX_POINTER) {
         result = allow_unix_sockets(filter);
+    }
+    if (result == 0 && profile == SANDBOX_MANAGE) {
+        result = allow_routing(filter);
     }
     if (result == 0) {
         result = seccomp_load(filter);

@@ -15,7 +15,9 @@ typedef enum SandboxProfile {
     /* the same and new unix sockets, to connect. For the child of spicevmc that has QEMU's monitor. */
     SANDBOX_MONITOR,
     /* the same and a D-Bus connection, opening and reading files, new unix sockets, threads. For spice-agent-system. */
-    SANDBOX_SYSTEM
+    SANDBOX_SYSTEM,
+    /* the same and asking the kernel for network interfaces. For spice-agent-manage. */
+    SANDBOX_MANAGE
 } SandboxProfile;
 
 /*
@@ -27,7 +29,7 @@ typedef enum SandboxProfile {
  * - every ioctl is refused, so that an open uinput descriptor can do no more than move and click;
  * - nothing can be executed, no process made, none traced or inspected;
  * - SANDBOX_POINTER opens nothing at all, SANDBOX_MONITOR no file, and neither gets executable memory;
- * - only unix sockets are made, if any.
+ * - only unix sockets are made, if any, but that SANDBOX_MANAGE makes netlink sockets to the kernel's routing.
  *
  * Capabilities belong to a thread: call it before the first other thread when the process has any. Open what needs an
  * ioctl (terminals, DRM, netlink) before. Errors name the stage.
