@@ -5,8 +5,8 @@
 # a fuzz target with its corpus in tests/fuzz/corpus/NAME/. Each program's main.c is linked against its directory's library,
 # so tests can link what they test.
 #
-# Libraries: protocol (alone) <- chardev <- guest (spice-pvmouse), host (spicevmc), agent-system, agent-session. Programs never
-# link each other.
+# Libraries: protocol (alone) <- chardev <- guest (spice-pvmouse), host (spicevmc), agent-system, manage (spice-agent-manage),
+# agent-session. Programs never link each other.
 
 PREFIX  ?= /usr
 SYSCONFDIR ?= /etc
@@ -26,6 +26,7 @@ PC_chardev       := spice-protocol gio-unix-2.0 libseccomp libcap-ng
 PC_guest         := $(PC_chardev)
 PC_host          := $(PC_chardev) spice-server jansson libcrypto libusbredirparser-0.5
 PC_agent-system  := $(PC_chardev) libdrm
+PC_manage        := $(PC_chardev) jansson libudev
 PC_agent-session := $(PC_chardev) x11 xfixes xrandr wayland-client libudev jansson
 PC_convert       := $(PC_chardev) gdk-pixbuf-2.0
 PC_ctl           := spice-protocol gio-unix-2.0 x11
@@ -35,21 +36,23 @@ INC_chardev       := -iquote protocol -iquote chardev
 INC_guest         := $(INC_chardev) -iquote chardev/guest
 INC_host          := $(INC_chardev) -iquote chardev/host
 INC_agent-system  := $(INC_chardev) -iquote agent-system
+INC_manage        := $(INC_chardev) -iquote agent-system/manage
 INC_agent-session := $(INC_chardev) -iquote agent-session -iquote $(BUILD)/wayland
 INC_convert       := $(INC_chardev)
 INC_ctl          := -iquote protocol -iquote agent-session/ctl
 
 DIR_guest := chardev/guest
 DIR_host  := chardev/host
+DIR_manage := agent-system/manage
 DIR_ctl   := agent-session/ctl
 DIR_convert := agent-session/convert
 path = $(or $(DIR_$(1)),$(1))
 
 BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(PREFIX)/libexec/spice-pv"'
 
-LIBS := protocol chardev guest host agent-system agent-session convert ctl
-PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spicevmc $(BUILD)/spice-agent-system $(BUILD)/spice-agent-session $(BUILD)/spice-agentctl \
-	$(BUILD)/spice-agent-convert
+LIBS := protocol chardev guest host agent-system manage agent-session convert ctl
+PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spicevmc $(BUILD)/spice-agent-system $(BUILD)/spice-agent-manage $(BUILD)/spice-agent-session \
+	$(BUILD)/spice-agentctl $(BUILD)/spice-agent-convert
 
 # One short line per command; V=1 shows the commands.
 Q = $(if $(V),,@echo '  $(1) $(2)';)
@@ -97,6 +100,7 @@ endef
 $(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
 $(eval $(call program,spicevmc,host,host chardev protocol))
 $(eval $(call program,spice-agent-system,agent-system,agent-system chardev protocol))
+$(eval $(call program,spice-agent-manage,manage,manage chardev protocol))
 $(eval $(call program,spice-agent-session,agent-session,agent-session chardev protocol))
 $(eval $(call program,spice-agent-convert,convert,convert chardev protocol))
 $(eval $(call program,spice-agentctl,ctl,ctl protocol))
@@ -104,13 +108,13 @@ $(eval $(call program,spice-agentctl,ctl,ctl protocol))
 # Unit tests; one program each. The three groups differ in what they link.
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 SESSION_BINS := $(patsubst tests/session/%.c,$(BUILD)/tests/session/%,$(wildcard tests/session/test-*.c))
-TEST_LIBS := agent-system agent-session guest host chardev protocol
+TEST_LIBS := agent-system manage agent-session guest host chardev protocol
 TEST_PC := $(PC_host) libdrm x11 xfixes xrandr wayland-client wayland-server libudev
-TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-session -iquote $(BUILD)/wayland \
+TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-system/manage -iquote agent-session -iquote $(BUILD)/wayland \
 	-DSOURCE_DIR='"$(CURDIR)"' -DBUILD_DIR='"$(abspath $(BUILD))"' $(call pc,--cflags,$(TEST_PC))
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 
-$(BUILD)/tests/lib/%.o: tests/lib/%.c
+$(BUILD)/tests/lib/%.o: tests/lib/%.c | $(WAYLAND_H)
 	@mkdir -p $(@D)
 	$(call Q,CC,$@)$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(TESTS) $(SESSION_BINS): $(BUILD)/%: %.c $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)/lib%.a)
@@ -148,7 +152,7 @@ check: deps
 # What needs newer suites than Debian 12, in cached trees of them: libvirt, QEMU and Wayland compositors. Writes
 # docs/compatibility.md.
 check-matrix: deps
-	$(MAKE) all
+	$(MAKE) test-programs
 	BUILD=$(BUILD) tests/run matrix
 
 # Unit, session and fuzz-corpus tests under AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -187,7 +191,7 @@ $(foreach f,$(wildcard $(SYS_DATA)/*.$(1) $(HOST_DATA)/*.$(1)),install -D -m 644
 endef
 
 install: all
-	$(call put,755,$(BUILD)/spice-agent-system $(BUILD)/spice-pvmouse,$(PREFIX)/sbin)
+	$(call put,755,$(BUILD)/spice-agent-system $(BUILD)/spice-agent-manage $(BUILD)/spice-pvmouse,$(PREFIX)/sbin)
 	$(call put,755,$(BUILD)/spice-agent-session $(BUILD)/spice-agentctl $(BUILD)/spicevmc,$(PREFIX)/bin)
 	$(call put,755,$(BUILD)/spice-agent-convert,$(PREFIX)/libexec/spice-pv)
 	$(call put-prefixed,$(wildcard $(SYS_DATA)/*.service $(SYS_DATA)/*.socket $(HOST_DATA)/*.service),$(SYSTEMLIB)/systemd/system)
@@ -204,7 +208,7 @@ install: all
 	$(call put,644,$(wildcard docs/man/*.1),$(PREFIX)/share/man/man1)
 	$(call put,644,$(wildcard docs/man/*.5),$(PREFIX)/share/man/man5)
 	$(call put,644,$(wildcard docs/man/*.8),$(PREFIX)/share/man/man8)
-	$(call put,644,README protocol/pvmouse.md,$(PREFIX)/share/doc/spice-pv-guest)
+	$(call put,644,README protocol/pvmouse.md docs/management.md,$(PREFIX)/share/doc/spice-pv-guest)
 	install -d '$(DESTDIR)$(SYSCONFDIR)/spice-pv/vm'
 	$(call put,644,$(wildcard $(HOST_DATA)/*.conf),$(PREFIX)/share/doc/spice-pv-host/examples)
 
@@ -236,4 +240,3 @@ help:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 .PHONY: all deps check check-matrix demo bench deb install fuzz asan clean help test-programs
-.SECONDARY:

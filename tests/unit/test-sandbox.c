@@ -12,6 +12,8 @@
 #include <gio/gio.h>
 #include <gio/gunixfdlist.h>
 #include <glib-unix.h>
+#include <ifaddrs.h>
+#include <linux/netlink.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -49,7 +51,7 @@ static void check_common(int fd)
     CHECK_EPERM(process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
     CHECK_EPERM(kill(getppid(), 0));
     CHECK_EPERM(socket(AF_INET, SOCK_STREAM, 0));
-    CHECK_EPERM(socket(AF_NETLINK, SOCK_RAW, 0));
+    CHECK_EPERM(socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT));
     CHECK_EPERM(setuid(0));
     CHECK_EPERM(syscall(SYS_bpf, 0, NULL, 0));
     CHECK_EPERM(syscall(SYS_io_uring_setup, 1, NULL));
@@ -170,6 +172,19 @@ static gpointer return_itself(gpointer user)
     return user;
 }
 
+/* Nobody but who asks for network interfaces. */
+static void check_routing(gboolean allowed)
+{
+    struct ifaddrs *interfaces = NULL;
+
+    errno = 0;
+    CHECK_EQ(getifaddrs(&interfaces), allowed ? 0 : -1);
+    CHECK_EQ(interfaces != NULL, allowed);
+    CHECK(allowed || errno == EPERM);
+    if (interfaces)
+        freeifaddrs(interfaces);
+}
+
 static void check_system(const char *address)
 {
     g_autoptr(GError) error = NULL;
@@ -262,6 +277,7 @@ static int run_inside(SandboxProfile profile, const char *address)
         return 1;
     }
     check_common(ends[0]);
+    check_routing(profile == SANDBOX_MANAGE);
     check_identity(status, was_root);
     check_loop(&loop);
     CHECK_EQ(write(shared.go[1], "g", 1), 1);
@@ -276,6 +292,7 @@ static int run_inside(SandboxProfile profile, const char *address)
         check_opens_nothing();
         break;
     case SANDBOX_SYSTEM:
+    case SANDBOX_MANAGE:
         check_system(address);
         break;
     }
@@ -384,6 +401,7 @@ int main(int argc, char **argv)
     CHECK(run_child(argv[0], SANDBOX_POINTER, NULL));
     CHECK(run_child(argv[0], SANDBOX_MONITOR, socket_path));
     CHECK(run_child(argv[0], SANDBOX_SYSTEM, g_dbus_server_get_client_address(server)));
+    CHECK(run_child(argv[0], SANDBOX_MANAGE, g_dbus_server_get_client_address(server)));
     unlink(socket_path);
     g_dbus_server_stop(server);
     return check_done();

@@ -21,7 +21,7 @@ quiet() {
 make -s -C "$top" install BUILD="$BUILD" DESTDIR="$root" >"$root/log" 2>&1 || { cat "$root/log"; exit 1; }
 rm "$root/log"
 
-for file in usr/sbin/spice-agent-system usr/sbin/spice-pvmouse usr/bin/spice-agent-session usr/bin/spice-agentctl \
+for file in usr/sbin/spice-agent-system usr/sbin/spice-agent-manage usr/sbin/spice-pvmouse usr/bin/spice-agent-session usr/bin/spice-agentctl \
     usr/bin/spicevmc; do
     [ -x "$root/$file" ] || fail "$file is missing"
     [ "$("$root/$file" --version)" = "${file##*/} $(sed -n 's/^VERSION := //p' "$top/Makefile")" ] || fail "$file --version"
@@ -53,6 +53,17 @@ for name in agent-system agent-session; do
     rm "$root/keys"
 done
 
+# Those of the management daemon stand in its own manual.
+grep -o '{ "[a-z]*", "[a-z-]*", "[^"]*" }' "$top/agent-system/manage/main.c" | sed 's/[{}" ]//g' >"$root/keys"
+[ -s "$root/keys" ] || fail "no settings found in manage/main.c"
+while IFS=, read -r group key default; do
+    sed -n '/^\.Sh SETTINGS/,/^\.Sh FILES/p' "$root/usr/share/man/man8/spice-agent-manage.8" | grep -q "^\.It Cm $key " ||
+        fail "spice-agent-manage(8) does not have $key"
+    sed -n "/^\[$group\]/,/^\[/p" "$root/etc/spice-pv/manage.conf" | grep -q "^#$key=$default$" ||
+        fail "manage.conf does not show $key=$default"
+done <"$root/keys"
+rm "$root/keys"
+
 # Likewise every setting of a virtual machine, whose defaults the unit tests know.
 example=$root/usr/share/doc/spice-pv-host/examples/example.conf
 grep -o '^    { "[a-z]*", "[a-z-]*"' "$top/chardev/host/settings.c" | sed 's/[{}" ]//g' >"$root/keys"
@@ -76,7 +87,7 @@ output=$("$root/usr/bin/spicevmc" --config "$root/NAME.conf" --name NAME --print
 rm "$root/NAME.conf"
 
 # Exposure in tenths, less is better: 0 is a process that can do nothing.
-declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15 [spicevmc@]=15)
+declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15 [spice-agent-manage]=15 [spicevmc@]=15)
 for name in "${!limit[@]}"; do
     unit=$root/usr/lib/systemd/system/$name.service
     output=$(systemd-analyze security --offline=yes --no-pager --threshold="${limit[$name]}" "$unit" 2>&1) ||

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* services.h - what commands share; main.c makes it. Each is documented in its own header. */
+#ifndef SERVICES_H
+#define SERVICES_H
+
+#include "bus.h"
+
+struct OpenFiles;
+struct Exec;
+
+struct Services {
+    Bus *bus;
+    struct OpenFiles *files;
+    struct Exec *exec;
+};
+
+#endif
