@@ -16,6 +16,7 @@ from vm import Failure, wait_for
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
+DESKTOP = os.environ.get("DESKTOP")  # a Wayland desktop to be used instead of the tests' own one
 
 
 class Skip(Exception):
@@ -60,10 +61,9 @@ def find_deb(package="spice-pv-guest"):
     return os.path.join(BUILD, debs[0])
 
 
-def build_image(agent):
-    """Returns the directory of the guest image with this agent."""
-    args = {"ours": ["variant", "ours", find_deb()] if agent == "ours" else [], "vdagent": ["variant", "vdagent"],
-            "none": ["base"]}[agent]
+def build_image(agent, desktop="openbox"):
+    """Returns the directory of the guest image with this agent: ours, vdagent or none."""
+    args = [desktop, agent] + ([find_deb()] if agent == "ours" else [])
     log = tempfile.TemporaryFile("w+")
     result = subprocess.run([os.path.join(HERE, "image")] + args, stdout=subprocess.PIPE, stderr=log, text=True)
     if result.returncode != 0:
@@ -79,6 +79,12 @@ def machine(**options):
         function.machine = options
         return function
     return mark
+
+
+def needs(function):
+    """The machine that the test needs."""
+    options = getattr(function, "machine", {})
+    return dict(options, desktop=DESKTOP) if DESKTOP and "desktop" in options else options
 
 
 def fresh(function):
@@ -162,8 +168,8 @@ class Machine:
 
     def ready(self):
         """Brings the VM into the state each test starts from: alice's session in front, client and agent connected."""
-        if self.vm.session == "session-alice@7.service":
-            self.guest.run("systemctl stop 'session-bob@*' 'session-greeter@*'", timeout=60)
+        if self.vm.session:
+            self.guest.run(self.guest.desktop.end_others, timeout=60)
             self.session("alice")
             if self.options.get("agent", "spicevmc") and not self.other_image:
                 # An autostarted program comes up a good while after the window manager on a busy machine.
@@ -175,20 +181,20 @@ class Machine:
 
     def session(self, user):
         """Starts the user's session if need be and brings it to the front."""
-        tty = {"alice": 7, "bob": 8, "greeter": 9}[user]
-        display = ":%d" % (tty - 7)
-        self.guest.run("systemctl start session-%s@%d.service" % (user, tty), timeout=60)
-        self.guest.until("xprop -root _NET_SUPPORTING_WM_CHECK | grep -q window", 60, user, display=display)
-        self.guest.run("busybox chvt %d" % tty)
-        self.guest.until("[ $(cat /sys/class/tty/tty0/active) = tty%d ]" % tty)
+        desktop = self.guest.desktop
+        self.guest.run(desktop.start(user), timeout=60)
+        self.guest.until(desktop.shown, desktop.patience, user)
+        if user in desktop.ttys:
+            self.guest.run("busybox chvt %d" % desktop.ttys[user])
+            self.guest.until("[ $(cat /sys/class/tty/tty0/active) = tty%d ]" % desktop.ttys[user])
         self.guest.until('loginctl list-sessions --no-legend | grep -w %s | while read -r s rest; do '
                          '[ "$(loginctl show-session -P Active $s)" = yes ] && exit 42; done; [ $? = 42 ]' % user)
 
-    def probe(self, text, user="", display=None):
+    def probe(self, text, user="", display=None, program="probe"):
         """Starts a probe that ends with the test; its first line of output tells that it is ready."""
-        probe = self.guest.start("exec probe " + text, user, display)
+        probe = self.guest.start("exec %s %s" % (program, text), user, display)
         if probe.line(15) is None:
-            raise Failure("probe %s: %s" % (text, probe.describe()))
+            raise Failure("%s %s: %s" % (program, text, probe.describe()))
         self._probes.append(probe)
         return probe
 
@@ -281,10 +287,10 @@ class Runner:
         if self.machine and (self.machine.options != options or not self.machine.vm.alive()):
             self.stop()
         if not self.machine:
-            name = options.get("image", self.agent.name)
-            if name not in self.images:
-                self.images[name] = build_image(name)
-            self.machine = Machine(self.agent, self.images[name], options)
+            kind = options.get("image", self.agent.name), options.get("desktop", "openbox")
+            if kind not in self.images:
+                self.images[kind] = build_image(*kind)
+            self.machine = Machine(self.agent, self.images[kind], options)
         self.machine.ready()
 
     def explain(self, name):
@@ -318,7 +324,7 @@ class Runner:
     def run(self, name, function):
         """A test that fails gets a second attempt in a machine booted anew: emulated guests on a busy host miss
         deadlines. What the first attempt failed of is printed all the same."""
-        options = getattr(function, "machine", {})
+        options = needs(function)
         if getattr(function, "ours_only", False) and not self.agent.ours:
             return self.report(name, "skip (needs our agent)")
         start = time.monotonic()
@@ -347,14 +353,14 @@ def main(tests, agent):
     """Runs (name, function) pairs, those with the same machine after each other. Returns the exit status."""
     kinds = []
     for name, function in tests:
-        options = getattr(function, "machine", {})
+        options = needs(function)
         if options not in kinds:
             kinds.append(options)
     runner = Runner(agent)
     try:
         for options in kinds:
             for name, function in tests:
-                if getattr(function, "machine", {}) == options:
+                if needs(function) == options:
                     runner.run(name, function)
     finally:
         runner.stop()

@@ -9,8 +9,6 @@ import zlib
 
 from harness import *
 
-PASTE = "timeout %d xclip -selection %s -o -t %s"
-COPY = "xclip -selection %s -i -t %s"
 LARGE = 50 << 20
 
 
@@ -30,7 +28,7 @@ def png(width=64, height=64):
 def copy(m, data, kind="UTF8_STRING", selection="clipboard", user="alice"):
     """A program of the user takes the selection; returns the client's grab event."""
     mark = m.client.mark()
-    m.guest.run(COPY % (selection, kind), user=user, input=data, timeout=60)
+    m.guest.run(m.guest.desktop.copy(selection, kind), user=user, input=data, timeout=60)
     return m.client.wait_event("grab", mark, selection=1 if selection == "primary" else 0)
 
 
@@ -38,11 +36,12 @@ def offer(m, data, kind, target, selection="clipboard", user="alice"):
     """The client takes the selection; waits until programs in the guest see that."""
     number = 1 if selection == "primary" else 0
     m.client.offer(data, kind, number)
-    m.guest.until("timeout 3 xclip -selection %s -o -t TARGETS | grep -qx %s" % (selection, target), 10, user)
+    m.guest.until("%s | grep -qx '%s'" % (m.guest.desktop.targets(selection), target), 10, user)
 
 
 def paste(m, kind="UTF8_STRING", selection="clipboard", user="alice", timeout=20):
-    return m.guest.run(PASTE % (timeout, selection, kind), user=user, raw=True, timeout=timeout + 10)
+    return m.guest.run("timeout %d %s" % (timeout, m.guest.desktop.paste(selection, kind)), user=user, raw=True,
+                       timeout=timeout + 10)
 
 
 def same(got, wanted):
@@ -166,7 +165,7 @@ def test_clipboard_large_to_guest(m):
     data = os.urandom(LARGE // 2).hex().encode()
     offer(m, data, m.client.TEXT, "UTF8_STRING")
     start = time.monotonic()
-    got = m.guest.run(PASTE % (100, "clipboard", "UTF8_STRING") + " | sha256sum", user="alice", timeout=110).split()[0]
+    got = m.guest.run("timeout 100 %s | sha256sum" % m.guest.desktop.paste(), user="alice", timeout=110).split()[0]
     if got != sha(data):
         raise Failure("50 MB of text arrived changed, after %.1f s" % (time.monotonic() - start))
 
@@ -175,7 +174,7 @@ def test_clipboard_large_to_client(m):
     text = os.urandom(LARGE // 2).hex().encode()
     m.guest.push(text, "/tmp/large")
     mark = m.client.mark()
-    m.guest.run("xclip -selection clipboard -i /tmp/large", user="alice", timeout=60)
+    m.guest.run(m.guest.desktop.copy() + " </tmp/large", user="alice", timeout=60)
     m.client.wait_event("grab", mark, selection=0, timeout=30)
     data = m.client.fetch(timeout=120)
     m.guest.run("rm /tmp/large")
@@ -189,7 +188,7 @@ def test_pointer_during_large_paste(m):
     offer(m, data, m.client.TEXT, "UTF8_STRING")
     counts = m.evdev()
     counts("reset")
-    paster = m.guest.start(PASTE % (100, "clipboard", "UTF8_STRING") + " | sha256sum", user="alice")
+    paster = m.guest.start("timeout 100 %s | sha256sum" % m.guest.desktop.paste(), user="alice")
     longest, last, motions, step = 0.0, time.monotonic(), 0, 0
     while paster.status is None and step < 3000:
         step += 1

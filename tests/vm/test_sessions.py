@@ -14,7 +14,7 @@ AGENT = "org.spice_space.Agent1 /org/spice_space/Agent1 org.spice_space.Agent1"
 def no_text(m, user, secret, selection="clipboard"):
     """The text must not come out of this user's clipboard, not even later."""
     for _ in range(3):
-        seen = m.guest.run("timeout 5 xclip -selection %s -o" % selection, user=user, check=False, timeout=20)
+        seen = m.guest.run("timeout 5 " + m.guest.desktop.paste(selection), user=user, check=False, timeout=20)
         if secret in seen:
             raise Failure("%s can read %r" % (user, secret))
         time.sleep(0.5)

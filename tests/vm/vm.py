@@ -18,6 +18,8 @@ import tempfile
 import threading
 import time
 
+from desktops import DESKTOPS
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -162,9 +164,8 @@ class Process:
 class Guest:
     """Runs commands in the guest through guestd's port. Text in, text out; `raw` keeps bytes."""
 
-    DISPLAYS = {"alice": ":0", "bob": ":1"}
-
-    def __init__(self, path):
+    def __init__(self, path, desktop=DESKTOPS["openbox"]):
+        self.desktop = desktop
         self._sock = unix_connect(path)
         self._lock = threading.Lock()
         self._processes = {}
@@ -202,10 +203,12 @@ class Guest:
         self._next += 1
         process = Process(self, self._next, command)
         self._processes[self._next] = process
-        display = display or self.DISPLAYS.get(user)
-        script = "export DISPLAY=%s; %s" % (display, command) if display else command
-        self._send(self._next, "R", user.encode() + b"\0" + script.encode())
+        self._send(self._next, "R", user.encode() + b"\0" + self._in_session(command, user, display).encode())
         return process
+
+    def _in_session(self, command, user, display):
+        environment = "export DISPLAY=%s" % display if display else self.desktop.environment(user) if user else ""
+        return "%s\n%s" % (environment, command)
 
     def run(self, command, user="", input=None, timeout=30, check=True, raw=False, display=None):
         """Runs a command to its end and returns its output."""
@@ -228,7 +231,8 @@ class Guest:
         """Repeats a command inside the guest until it succeeds."""
         loop = ("end=$((SECONDS + %d)); until { %s\n} >/dev/null 2>&1; do "
                 "[ $SECONDS -lt $end ] || exit 99; sleep %g; done")
-        process = self.start(loop % (timeout + 1, command, interval), user, display)
+        # Until it succeeds, the session may have to begin.
+        process = self.start(loop % (timeout + 1, self._in_session(command, user, display), interval), user, display)
         process.close()
         if process.wait(timeout + 30) != 0:
             detail = self.start(command, user, display)
@@ -389,7 +393,8 @@ class VM:
              the unix socket self.agent: the test plays spice-server), "host" (a QEMU that has no SPICE, and our spicevmc
              serves it on self.spice) or None
     host     with agent "host": arguments of Host
-    session  unit to start at boot, None for none
+    desktop  that of the image
+    session  whose session is started at boot, None for nobody's
     pvmouse  adds the dedicated pointer port, its host end is the unix socket self.pvmouse
     cmdline  further words for the kernel
     extra    further QEMU arguments; "{dir}" stands for the directory of this VM's sockets
@@ -399,8 +404,8 @@ class VM:
               "virtio": "virtio-vga,id=video,max_outputs=%d",
               "VGA": "VGA,id=video,vgamem_mb=%d"}
 
-    def __init__(self, image, display="virtio", heads=1, agent="spicevmc", session="session-alice@7.service",
-                 pvmouse=False, memory=1024, keep=False, extra=(), host=None, cmdline=""):
+    def __init__(self, image, display="virtio", heads=1, agent="spicevmc", desktop="openbox", session="alice",
+                 pvmouse=False, memory=None, keep=False, extra=(), host=None, cmdline=""):
         self.dir = tempfile.mkdtemp(prefix="spice-pv-vm.")
         self.spice = os.path.join(self.dir, "spice.sock")
         self.vnc = os.path.join(self.dir, "vnc.sock")
@@ -414,21 +419,21 @@ class VM:
         try:
             if self.host:
                 self.host.start()
-            self._start(image, display, heads, agent, pvmouse, memory, keep, extra, cmdline)
+            self._start(image, display, heads, agent, DESKTOPS[desktop], pvmouse, memory, keep, extra, cmdline)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, image, display, heads, agent, pvmouse, memory, keep, extra, more):
+    def _start(self, image, display, heads, agent, desktop, pvmouse, memory, keep, extra, more):
         disk = os.path.join(self.dir, "disk.qcow2")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b",
                         os.path.join(image, "disk.img"), disk], check=True)
         cmdline = "root=/dev/vda rw quiet console=ttyS0 systemd.getty_auto=no panic=-1 mitigations=off " + more
         if self.session:
-            cmdline += " systemd.wants=" + self.session
+            cmdline += " " + desktop.cmdline(self.session)
         path = lambda name: os.path.join(self.dir, name)
         args = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "pc", "-cpu", "Nehalem", "-smp", "2",
-                "-m", str(memory), "-nodefaults", "-no-user-config", "-no-reboot",
+                "-m", str(memory or desktop.memory), "-nodefaults", "-no-user-config", "-no-reboot",
                 "-kernel", os.path.join(image, "vmlinuz"), "-initrd", os.path.join(image, "initrd"),
                 "-append", cmdline,
                 "-drive", "if=none,id=disk,format=qcow2,cache=unsafe,file=" + disk,
@@ -466,28 +471,26 @@ class VM:
             self.qmp = Qmp(path("qmp.sock"))
         except Failure as error:
             raise Failure("%s\n%s" % (error, open(path("qemu.log")).read()))
-        self.guest = Guest(path("test.sock"))
+        self.guest = Guest(path("test.sock"), desktop)
 
-    def boot(self, timeout=90):
-        """Waits until the guest answers and the session of `session` shows its window manager."""
+    def boot(self):
+        """Waits until the guest answers and the session of `session` is on screen."""
         started = time.monotonic()
-        self.guest.run("true", timeout=timeout)
+        desktop = self.guest.desktop
+        self.guest.run("true", timeout=90)
         if self.session:
-            user = self.session.split("-")[1].split("@")[0]
-            self.wait_session(user, timeout)
+            self.guest.until(desktop.shown, desktop.patience, self.session)
         self.boot_time = time.monotonic() - started
         return self
-
-    def wait_session(self, user, timeout=60):
-        self.guest.until("xprop -root _NET_SUPPORTING_WM_CHECK | grep -q window", timeout, user)
 
     def cpu(self):
         """Nanoseconds of CPU that QEMU's threads have used."""
         return process_cpu(self.pid)
 
-    def screenshot(self, path):
-        """Writes what the first display shows as PNG."""
-        self.qmp.command("screendump", filename=path, format="png")
+    def screenshot(self, path, head=0, form="png"):
+        """Writes what a display shows, as PNG or, more easily read, as "ppm"."""
+        which = {"device": "video", "head": head} if head else {}
+        self.qmp.command("screendump", filename=path, format=form, **which)
 
     def journal(self):
         return self.guest.run("journalctl -b -o short-monotonic --no-hostname | tail -n 400", check=False, timeout=60)

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A Wayland session on two outputs of virtio-gpu: the pointer where the user sees it, displays, clipboard, files. The
+desktop is sway, or the one named in $DESKTOP."""
+
+import itertools
+import os
+import time
+
+import test_clipboard
+import test_files
+import test_robust
+import test_sessions
+from harness import *
+from test_clipboard import copy, offer, paste, same
+
+SWAY = {"desktop": "sway", "heads": 2}
+SIZE = 1024, 768
+
+
+def ask(m, *monitors):
+    """The client asks for these monitors; None is one that shall be off."""
+    for number, monitor in enumerate(monitors):
+        m.client.command("monitor", number, *(monitor or ("off",)))
+    m.client.command("send")
+
+
+def outputs(m):
+    return m.guest.desktop.outputs(m.guest)
+
+
+def wait_long(m, condition, seconds, what):
+    """wait_for() with the patience that the desktop needs."""
+    return wait_for(condition, seconds * m.guest.desktop.slow, what, 0.2)
+
+
+def arranged(m, *monitors):
+    """Waits until the outputs have the sizes asked for, and places without overlap from 0,0 on in the same order."""
+    wanted = [((x, y), (w, h)) for x, y, w, h in monitors]
+
+    def done():
+        found = outputs(m)
+        return [(found[name].place, found[name].mode) for name in sorted(found)] == wanted
+    wait_long(m, done, 10, lambda: "wanted %s, the desktop has %s" % (wanted, outputs(m)))
+
+
+def turn_and_scale(m, *choices):
+    """Have the desktop's own tool do this for each output: (scale, degrees, x, y)."""
+    m.guest.desktop.arrange(m.guest, {"Virtual-%d" % number: choice for number, choice in enumerate(choices, 1)})
+
+
+def plain(m, *sizes):
+    """Outputs of these sizes, side by side, at scale 1 and upright."""
+    x, monitors = 0, []
+    for w, h in sizes:
+        monitors.append((x, 0, w, h))
+        x += w
+    ask(m, *monitors, *[None] * (2 - len(sizes)))
+    wait_long(m, lambda: [output.mode for _, output in sorted(outputs(m).items())] == list(sizes), 10,
+              lambda: "the sizes should be %s: %s" % (sizes, outputs(m)))
+    turn_and_scale(m, *[(1, 0, x, y) for x, y, _, _ in monitors])
+    arranged(m, *monitors)
+
+
+class Surfaces:
+    """wlprobe: what a client that covers every output is told. Desktops may send it elsewhere when outputs change, so it is
+    started after that."""
+
+    def __init__(self, m, user="alice"):
+        self._probe = m.guest.start("exec wlprobe", user)
+        self._slow = m.guest.desktop.slow
+        m.defer(self.close)
+        self.sizes = {}
+        self.buttons = []
+
+    def close(self):
+        if self._probe.status is None:
+            self._probe.kill(9)
+            self._probe.wait()
+
+    def _take(self, timeout):
+        """The next line; returns its position, or None."""
+        line = self._probe.line(timeout)
+        if line is None and self._probe.status is not None:
+            raise Failure("wlprobe: " + self._probe.describe())
+        kind, name, *numbers = line.split() if line else ("", "")
+        if kind == "output":
+            self.sizes[name] = tuple(int(number) for number in numbers)
+        elif kind == "button":
+            self.buttons.append((name, *[int(number) for number in numbers]))
+        elif kind:
+            return (name, *[float(number) for number in numbers])
+        return None
+
+    def wait(self, condition, timeout, what):
+        """Takes lines until the condition holds."""
+        end = time.monotonic() + timeout * self._slow
+        while not condition():
+            self._take(0.1)
+            if time.monotonic() > end:
+                raise Failure("%s; surfaces: %s, buttons: %s" % (what, self.sizes, self.buttons))
+
+    def cover(self, sizes, timeout=15):
+        self.wait(lambda: self.sizes == sizes, timeout, "the surfaces should be %s" % sizes)
+
+    def arrives(self, right, timeout=1):
+        """Waits until right(name, x, y); returns None then, else where the pointer is at last."""
+        end = time.monotonic() + timeout * self._slow
+        seen = None
+        while True:
+            seen = self._take(0.05)
+            if not seen:
+                self._probe.write("?\n")
+                seen = self._take(1)
+            if seen and right(*seen):
+                return None
+            if time.monotonic() > end:
+                return seen
+
+
+def picture(m, head):
+    """What a head shows, as a function: the coordinates that wlprobe has drawn at a pixel."""
+    path = os.path.join(m.vm.dir, "head.ppm")
+    m.vm.screenshot(path, head, "ppm")
+    with open(path, "rb") as file:
+        data = file.read()
+    os.unlink(path)
+    magic, size, depth = data.split(b"\n", 3)[:3]
+    if magic != b"P6" or depth != b"255":
+        raise Failure("no picture: %r" % data[:20])
+    width, height = (int(word) for word in size.split())
+    pixels = data[-3 * width * height:]
+
+    def at(x, y):
+        start = 3 * (y * width + x)
+        value = int.from_bytes(pixels[start:start + 3], "big")
+        return value >> 12, value & 0xfff
+    at.size = width, height
+    return at
+
+
+def drawn(m, head, w, h, surface):
+    """The picture of a head once it shows a surface of this size from corner to corner."""
+    corners = {(x, y) for x in (0, surface[0] - 1) for y in (0, surface[1] - 1)}
+    found = []
+
+    def complete():
+        at = picture(m, head)
+        found[:] = [at]
+        return at.size == (w, h) and {at(x, y) for x in (0, w - 1) for y in (0, h - 1)} == corners and at
+    return wait_long(m, complete, 10, lambda: "head %d of %s shows %s in its corners, not %s" % (head, found[0].size, [
+        found[0](x, y) for x in (0, found[0].size[0] - 1) for y in (0, found[0].size[1] - 1)], corners))
+
+
+def swept(w, h):
+    """Every 37th pixel of a display in both directions, all corners and edges among them."""
+    return itertools.product([*range(0, w, 37), w - 1], [*range(0, h, 37), h - 1])
+
+
+def sweep(m, surfaces, heads, give_up=8):
+    """Sends the client over each head: (mode, scale or None to go by the picture). The pointer must be on the pixel."""
+    wrong = []
+    for head, ((w, h), scale) in enumerate(heads):
+        name = "Virtual-%d" % (head + 1)
+        sw, sh = surfaces.sizes[name]
+        shows = None if scale else drawn(m, head, w, h, (sw, sh))
+
+        def on_pixel(px, py):
+            def right(seen, x, y):
+                if seen != name:
+                    return False
+                if shows:
+                    return (int(x), int(y)) == shows(px, py)
+                # The logical size is rounded: the pixel, of what the desktop has made of it, and no further than one
+                # logical pixel from where it is in theory.
+                return (int(x * w / sw), int(y * h / sh)) == (px, py) and \
+                    abs(x - (px + 0.5) / scale) < 1 and abs(y - (py + 0.5) / scale) < 1
+            return right
+
+        def first():
+            # The agent learns of the layout by an event: the first point may be sent until it is right.
+            m.client.position(5, 5, head)
+            m.client.position(3, 3, head)
+            return surfaces.arrives(on_pixel(3, 3), 0.5) is None
+        wait_long(m, first, 10, lambda: "display %d, pixel 3,3: %s" % (head, surfaces.arrives(lambda *any: False, 0)))
+        for px, py in swept(w, h):
+            m.client.position(px, py, head)
+            miss = surfaces.arrives(on_pixel(px, py))
+            if miss:
+                wrong.append("%d,%d of display %d: at %s %.3f %.3f%s" % (
+                    px, py, head, *miss, ", the picture shows %d %d" % shows(px, py) if shows else ""))
+            if len(wrong) == give_up:
+                break
+    if wrong:
+        raise Failure("missed:\n" + "\n".join(wrong))
+
+
+@machine(**SWAY)
+def test_wayland_pointer_scale_1(m):
+    plain(m, SIZE, (1280, 800))
+    surfaces = Surfaces(m)
+    surfaces.cover({"Virtual-1": SIZE, "Virtual-2": (1280, 800)})
+    sweep(m, surfaces, ((SIZE, None), ((1280, 800), None)))
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_pointer_scaled(m):
+    """Each scale on each output, and another one beside it; the second one somewhat lower."""
+    desktop = m.guest.desktop
+    plain(m, *desktop.sizes)
+    for scales in zip(desktop.scales, desktop.scales[1:] + desktop.scales[:1]):
+        sizes = [(int(w / scale), int(h / scale)) for (w, h), scale in zip(desktop.sizes, scales)]
+        turn_and_scale(m, (scales[0], 0, 0, 0), (scales[1], 0, sizes[0][0] + (40 if desktop.gaps else 0), 111))
+        surfaces = Surfaces(m)
+        surfaces.cover({"Virtual-1": sizes[0], "Virtual-2": sizes[1]})
+        sweep(m, surfaces, zip(desktop.sizes, scales))
+        surfaces.close()
+
+
+@machine(**SWAY)
+def test_wayland_pointer_turned(m):
+    """The client sees the picture as the output has it, and points at pixels of that."""
+    plain(m, SIZE, (1280, 800))
+    turn_and_scale(m, (1, 90, 0, 0), (1, 270, 768, 0))
+    surfaces = Surfaces(m)
+    surfaces.cover({"Virtual-1": (768, 1024), "Virtual-2": (800, 1280)})
+    sweep(m, surfaces, ((SIZE, None), ((1280, 800), None)))
+
+
+@machine(**SWAY)
+def test_wayland_click_on_the_right_output(m):
+    plain(m, SIZE, SIZE)
+    surfaces = Surfaces(m)
+    surfaces.cover({"Virtual-1": SIZE, "Virtual-2": SIZE})
+    for head, button, code in ((1, m.client.LEFT, 272), (0, m.client.RIGHT, 273), (1, m.client.MIDDLE, 274)):
+        surfaces.buttons = []
+        m.client.position(200, 100, head)
+        m.client.click(button)
+        name = "Virtual-%d" % (head + 1)
+        surfaces.wait(lambda: surfaces.buttons == [(name, code, 1), (name, code, 0)], 5, "a click on " + name)
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_resize(m):
+    for w, h in ((801, 601), (1366, 768), (1501, 903), (1024, 768)):
+        ask(m, (0, 0, w, h), None)
+        arranged(m, (0, 0, w, h))
+
+        def shown():
+            displays = m.client.state()["displays"]
+            return displays and (displays[0]["width"], displays[0]["height"]) == (w, h)
+        wait_for(shown, 3, lambda: "the client sees %s" % m.client.state()["displays"])
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_resize_two_heads(m):
+    for (w1, h1), (w2, h2) in (((1023, 767), (801, 599)), ((1280, 720), (1111, 911)), (SIZE, SIZE)):
+        ask(m, (0, 0, w1, h1), (w1, 0, w2, h2))
+        arranged(m, (0, 0, w1, h1), (w1, 0, w2, h2))
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_resize_one_of_two(m):
+    plain(m, SIZE, SIZE)
+    ask(m, (0, 0, 1300, 700), (1300, 0, *SIZE))
+    arranged(m, (0, 0, 1300, 700), (1300, 0, *SIZE))
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_resize_back_and_forth(m):
+    """Every size asked for in quick succession may be skipped but the last."""
+    plain(m, SIZE)
+    for step in range(20):
+        ask(m, (0, 0, 900 + 16 * step, 700), None)
+        time.sleep(0.05)
+    arranged(m, (0, 0, 900 + 16 * 19, 700))
+
+
+@machine(**SWAY)
+def test_wayland_second_head_on_and_off(m):
+    plain(m, SIZE)
+    ask(m, (0, 0, *SIZE), (1024, 0, 800, 600))
+    arranged(m, (0, 0, *SIZE), (1024, 0, 800, 600))
+    surfaces = Surfaces(m)
+    surfaces.cover({"Virtual-1": SIZE, "Virtual-2": (800, 600)})
+    sweep(m, surfaces, ((SIZE, None), ((800, 600), None)))
+    ask(m, (0, 0, *SIZE), None)
+    arranged(m, (0, 0, *SIZE))
+
+
+def on_sway(function):
+    """The test in the Wayland guest."""
+    def test(m):
+        function(m)
+    test.machine = SWAY
+    test.ours_only = True
+    return test
+
+
+test_wayland_clipboard_png_to_guest = on_sway(test_clipboard.test_clipboard_png_to_guest)
+test_wayland_clipboard_png_to_client = on_sway(test_clipboard.test_clipboard_png_to_client)
+test_wayland_primary_to_guest = on_sway(test_clipboard.test_primary_to_guest)
+test_wayland_primary_to_client = on_sway(test_clipboard.test_primary_to_client)
+test_wayland_clipboard_and_primary_are_apart = on_sway(test_clipboard.test_clipboard_and_primary_are_apart)
+test_wayland_clipboard_no_ping_pong = on_sway(test_clipboard.test_clipboard_no_ping_pong)
+test_wayland_clipboard_large_to_guest = on_sway(test_clipboard.test_clipboard_large_to_guest)
+test_wayland_clipboard_large_to_client = on_sway(test_clipboard.test_clipboard_large_to_client)
+test_wayland_idle_without_wakeups = on_sway(test_robust.test_idle_without_wakeups)
+test_wayland_memory = on_sway(test_robust.test_memory)
+test_wayland_files = on_sway(test_files.test_files_several_at_once)
+test_wayland_switch_guest_clipboard_stays = on_sway(test_sessions.test_switch_guest_clipboard_stays)
+test_wayland_switch_client_clipboard_follows = on_sway(test_sessions.test_switch_client_clipboard_follows)
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_clipboard_text(m):
+    offer(m, "from the client, caf\u00e9".encode(), m.client.TEXT, "text/plain;charset=utf-8")
+    for target in ("text/plain;charset=utf-8", "UTF8_STRING", "text/plain"):
+        same(paste(m, target), "from the client, caf\u00e9".encode())
+    copy(m, "from the guest, caf\u00e9".encode(), "text/plain;charset=utf-8")
+    same(m.client.fetch(), "from the guest, caf\u00e9".encode())
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_doctor(m):
+    m.client.wait_agent()
+    doctor = "env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR spice-agentctl doctor"
+    m.guest.until(doctor, 20, "alice")
+    lines = m.guest.run(doctor, user="alice").splitlines()
+    if lines[-1] != "all is well" or [line for line in lines if line.startswith("problem")]:
+        raise Failure("\n".join(lines))
+
+
+def everything_works(m, text):
+    offer(m, b"to the guest, " + text, m.client.TEXT, "UTF8_STRING")
+    same(paste(m), b"to the guest, " + text)
+    copy(m, b"to the client, " + text)
+    same(m.client.fetch(), b"to the client, " + text)
+    plain(m, (1100, 700), (900, 600))
+    surfaces = Surfaces(m)
+    surfaces.cover({"Virtual-1": (1100, 700), "Virtual-2": (900, 600)})
+    for head in 0, 1:
+        m.client.position(0, 0, head)
+        m.client.position(333, 222, head)
+        seen = surfaces.arrives(lambda name, x, y: (name, int(x), int(y)) == ("Virtual-%d" % (head + 1), 333, 222), 5)
+        if seen:
+            raise Failure("pixel 333,222 of display %d is at %s" % (head, seen))
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_compositor_ends_and_returns(m):
+    """The session daemon outlives it and serves the next one."""
+    everything_works(m, b"before")
+    daemon = m.pid(m.agent.session)
+    for end in ("kill", "kill -9"):
+        old = m.pid("sway")
+        m.guest.run("%s %d" % (end, old))
+        m.guest.until("p=$(pgrep -x sway) && [ $p != %d ] && %s" % (old, m.guest.desktop.shown), 60, "alice")
+        m.client.wait_agent()
+        everything_works(m, b"after " + end.encode())
+        if m.pid(m.agent.session) != daemon:
+            raise Failure("the session daemon was started again")
