@@ -89,9 +89,9 @@ class Domain(vm.VM):
 
     # Of the serial lines the first may be a port, the last is for the log. A second display is on from the start.
     CMDLINE = ("root=/dev/vda rw quiet console=ttyS1 video=Virtual-2:1024x768e systemd.getty_auto=no panic=-1 "
-               "mitigations=off systemd.wants=")
+               "mitigations=off ")
 
-    def __init__(self, tree, image, host, session="session-alice@7.service"):
+    def __init__(self, tree, image, host, session="alice"):
         self.dir = tempfile.mkdtemp(prefix="spice-pv-vm.")
         self.spice = os.path.join(self.dir, "spice.sock")
         self.session = session
@@ -114,7 +114,7 @@ class Domain(vm.VM):
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", os.path.join(image, "disk.img"),
                         os.path.join(self.dir, "disk.qcow2")], check=True)
         with open(self.xml, "w") as file:
-            file.write(edited(self.printed, image, self.dir, self.CMDLINE + self.session))
+            file.write(edited(self.printed, image, self.dir, self.CMDLINE + vm.DESKTOPS["openbox"].cmdline(self.session)))
         path = os.path.join(self.dir, "qemu.log")
         with open(path, "wb") as log:
             try:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""docs/compatibility.md, made from results of tests as tests/session/results.py writes them, and read back."""
+
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "session"))
+sys.dont_write_bytecode = True
+from results import ABSENT, FAIL, FEATURES, NOT_RUN, PASS
+
+HEAD = """\
+# Compatibility
+
+What `make check-matrix` has found out about the session daemon on Wayland compositors, on {date}. The program makes this
+document from the results of its tests; a change by hand is lost.
+
+"pass": a test with that compositor, headless, has proved it by programs that are not ours. "not offered": such a program
+has listed what the compositor offers, and nothing that the feature could be made with is among it. "not run": the machine
+of the tests, which has no graphics card, does not allow it, as the compositor itself or another program says. "-": no test
+asks.
+
+"""
+ANCHORS = {FAIL: "Failures", ABSENT: "Not offered", NOT_RUN: "Not run"}
+# Where tests disagree about a cell, the first of these holds.
+ORDER = FAIL, PASS, ABSENT, NOT_RUN
+
+
+def natural(text):
+    return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", text)]
+
+
+def merged(lines):
+    """{(compositor, version, suite): {feature: (result, detail)}} of (suite, line) pairs."""
+    rows = {}
+    for suite, line in lines:
+        compositor, version, feature, result, detail = line.rstrip("\n").split("\t")
+        if feature not in FEATURES or result not in ORDER:
+            raise ValueError("no result of a test: %r" % line)
+        row = rows.setdefault((compositor, version, suite), {})
+        if feature not in row or ORDER.index(result) < ORDER.index(row[feature][0]):
+            row[feature] = result, detail
+    return rows
+
+
+def render(date, rows):
+    """The document."""
+    parts = [HEAD.format(date=date)]
+    table = ["compositor", "version", "Debian", *FEATURES], ["---"] * (3 + len(FEATURES))
+    order = sorted(rows, key=lambda key: [natural(word) for word in key])
+    table += tuple([*key, *(rows[key].get(feature, ("-", ""))[0] for feature in FEATURES)] for key in order)
+    parts += ["| %s |\n" % " | ".join(row) for row in table]
+    parts += ["\n## Columns\n\n"] + ["- %s: %s.\n" % item for item in FEATURES.items()]
+    for result, title in ANCHORS.items():
+        # Several features may lack the same.
+        notes = {}
+        for key in order:
+            for feature in FEATURES:
+                have, detail = rows[key].get(feature, ("-", ""))
+                if have == result:
+                    notes.setdefault((key, detail), []).append(feature)
+        if notes:
+            parts.append("\n## %s\n\n" % title)
+            parts += ["- %s %s (%s), %s: %s\n" % (*key, ", ".join(features), detail)
+                      for (key, detail), features in notes.items()]
+    return "".join(parts)
+
+
+def parse(text):
+    """What a document was made from: (date, rows)."""
+    date = re.search(r"on ([0-9-]+)\. The program", text)[1]
+    rows = {}
+    for line in re.findall(r"^\| (.*) \|$", text, re.M)[2:]:
+        compositor, version, suite, *cells = line.split(" | ")
+        rows[compositor, version, suite] = {feature: (cell, "") for feature, cell in zip(FEATURES, cells) if cell != "-"}
+    for result, title in ANCHORS.items():
+        section = re.search(r"^## %s\n\n((?:- .*\n)*)" % title, text, re.M)
+        for line in section[1].splitlines() if section else ():
+            *key, features, detail = re.fullmatch(r"- (.+?) (\S+) \((\S+?)\), (.*?): (.*)", line).groups()
+            for feature in features.split(", "):
+                rows[tuple(key)][feature] = result, detail
+    return date, rows
+
+
+def document(date, paths):
+    """The document made from files of results, each named by its suite."""
+    lines = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            lines += [(os.path.basename(path), line) for line in file]
+    return render(date, merged(lines))
