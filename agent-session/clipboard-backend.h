@@ -22,7 +22,7 @@
 typedef struct ClipboardBackendEvents {
     /* Another program owns the selection and offers a set of types, and perhaps content that has no type: `foreign`. */
     void (*program)(guint8 selection, guint32 types, gboolean foreign, gpointer user);
-    /* The same, of a program that owned it before there was a backend. */
+    /* The same, of a program that owned it before there was a backend, or of the desktop, which keeps our content. */
     void (*found)(guint8 selection, guint32 types, gpointer user);
     /* Nobody owns it any more. */
     void (*nobody)(guint8 selection, gpointer user);

@@ -2,10 +2,14 @@
 /* Kinds of images that the host does not offer, made of those that it does. */
 #include "clipboard-private.h"
 
+/* Each holds a value; more are refused, as there are no more conversions at a time. */
+#define IMAGES_MAX CONVERT_MAX
+
 /* A program's wish, on its way: the image that the host has is gathered, then converted. */
 typedef struct Image {
     Sink sink; /* first; takes the host's image */
     Clipboard *clipboard;
+    guint8 selection;
     guint32 from, to;
     Sink *target;
     GByteArray *gathered; /* NULL: it is being converted */
@@ -34,6 +38,7 @@ static void on_converted(SinkEnd how, GBytes *value, gpointer user)
         finish(image, how);
         return;
     }
+    inflow_made(clipboard->inflow, image->selection, image->to, image->from, value);
     image_free(image);
     clipboard_feed(clipboard, target, value);
     g_bytes_unref(value);
@@ -70,15 +75,29 @@ void clipboard_want(Clipboard *clipboard, Side *side, guint32 type, Sink *target
         inflow_want(clipboard->inflow, selection, type, target);
         return;
     }
+    if (g_slist_length(clipboard->images) >= IMAGES_MAX) {
+        target->end(target, SINK_REFUSED);
+        return;
+    }
     Image *image = g_new0(Image, 1);
     image->sink = (Sink){ .begin = on_begin, .data = on_data, .end = on_end };
     image->clipboard = clipboard;
+    image->selection = selection;
     image->from = from;
     image->to = type;
     image->target = target;
     image->gathered = g_byte_array_new();
     clipboard->images = g_slist_prepend(clipboard->images, image);
     inflow_want(clipboard->inflow, selection, from, &image->sink);
+}
+
+void clipboard_end_images(Clipboard *clipboard)
+{
+    while (clipboard->images != NULL) {
+        Image *image = clipboard->images->data;
+        convert_cancel(clipboard->convert, image);
+        finish(image, SINK_LOST);
+    }
 }
 
 gboolean clipboard_drop_image(Clipboard *clipboard, const Sink *target)

@@ -77,7 +77,7 @@ static void on_set(G_GNUC_UNUSED GVariant *reply, G_GNUC_UNUSED GUnixFDList *des
     clipboard->setting--;
     clipboard->left = FALSE;
     if (error != NULL)
-        log_peer(&clipboard->log, "the compositor does not let the clipboard be set: %s", error->message);
+        log_peer(&clipboard->log, "it does not let the clipboard be set: %s", error->message);
 }
 
 static void set_selection(ClipboardMutter *clipboard)
@@ -242,7 +242,7 @@ static void on_pipe(GVariant *reply, GUnixFDList *descriptors, const GError *err
     } else if (fetch->tries < RETRIES) {
         clipboard->retry_id = g_timeout_add(RETRY_MS, on_retry, clipboard);
     } else {
-        log_peer(&clipboard->log, "the compositor does not give what is in the clipboard: %s",
+        log_peer(&clipboard->log, "it does not give what is in the clipboard: %s",
                  error != NULL ? error->message : "no pipe came");
         fetch_end(fetch, SINK_EMPTY, NULL);
     }
@@ -351,7 +351,8 @@ static void on_heard(const char *name, GVariant *arguments, gpointer user)
         g_variant_get(arguments, "(&su)", &mime, &serial);
         on_transfer(clipboard, mime, serial);
     } else if (g_str_equal(name, "Closed")) {
-        clipboard->events.failed("the compositor ended the clipboard session", clipboard->user);
+        clipboard->events.failed("the compositor ended the clipboard session, as GNOME does when the screen is locked",
+                                 clipboard->user);
     }
 }
 

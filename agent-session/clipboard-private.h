@@ -64,6 +64,9 @@ void clipboard_want(Clipboard *clipboard, Side *side, guint32 type, Sink *target
 /* The sink of a wish for an image that is being made has gone; FALSE if there is none. */
 gboolean clipboard_drop_image(Clipboard *clipboard, const Sink *target);
 
+/* The facade goes away, and with it what gathers images already. */
+void clipboard_end_images(Clipboard *clipboard);
+
 /* The comparison under way has become pointless. */
 void clipboard_forget_echo(Side *side);
 

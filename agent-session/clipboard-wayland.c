@@ -39,6 +39,7 @@ struct ClipboardWayland {
     GArray *seats; /* of guint32, names of globals */
     Device *device; /* of the first seat; NULL: there is none */
     struct wl_callback *starting; /* until the compositor has told what was there before the device */
+    struct wl_callback *restarting; /* until it has told which seats are left */
     Offer *introduced; /* that will be a selection's next; NULL: none */
     MimeOffer mime;    /* what is in it */
     Owned owned[CLIPBOARD_SELECTIONS];
@@ -261,14 +262,33 @@ static void start(ClipboardWayland *clipboard)
     }
 }
 
+static void on_restart(void *user, struct wl_callback *callback, G_GNUC_UNUSED guint32 serial)
+{
+    ClipboardWayland *clipboard = user;
+    wl_callback_destroy(callback);
+    clipboard->restarting = NULL;
+    start(clipboard);
+}
+
+static const struct wl_callback_listener restart_listener = { .done = on_restart };
+
+/* Once it is known which seats are gone, as to ask for one that is ends the connection. */
+static void restart(ClipboardWayland *clipboard)
+{
+    drop_device(clipboard);
+    if (clipboard->restarting != NULL)
+        return;
+    clipboard->restarting = wl_display_sync(wayland_display(clipboard->wayland));
+    wl_callback_add_listener(clipboard->restarting, &restart_listener, clipboard);
+}
+
 /* The device serves no more. A seat whose device ended before it began is not tried again. */
 static void on_finished(void *user, G_GNUC_UNUSED Device *device)
 {
     ClipboardWayland *clipboard = user;
     if (clipboard->starting != NULL)
         g_array_remove_index(clipboard->seats, 0);
-    drop_device(clipboard);
-    start(clipboard);
+    restart(clipboard);
 }
 
 static void on_seat(guint32 name, G_GNUC_UNUSED guint32 version, gpointer user)
@@ -277,7 +297,7 @@ static void on_seat(guint32 name, G_GNUC_UNUSED guint32 version, gpointer user)
     if (clipboard->seats->len >= SEATS_MAX)
         return;
     g_array_append_val(clipboard->seats, name);
-    if (clipboard->device == NULL)
+    if (clipboard->device == NULL && clipboard->restarting == NULL)
         start(clipboard);
 }
 
@@ -288,10 +308,8 @@ static void on_no_seat(guint32 name, gpointer user)
         if (g_array_index(clipboard->seats, guint32, i) != name)
             continue;
         g_array_remove_index(clipboard->seats, i);
-        if (i > 0)
-            return;
-        drop_device(clipboard);
-        start(clipboard);
+        if (i == 0)
+            restart(clipboard);
         return;
     }
 }
@@ -332,6 +350,7 @@ static void close_backend(ClipboardBackend *backend)
     pipepaste_free(clipboard->pastes);
     pipefetch_free(clipboard->fetches);
     drop_device(clipboard);
+    g_clear_pointer(&clipboard->restarting, wl_callback_destroy);
     g_clear_handle_id(&clipboard->report_id, g_source_remove);
     ext_data_control_manager_v1_destroy(clipboard->manager);
     g_array_unref(clipboard->seats);

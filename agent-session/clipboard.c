@@ -103,6 +103,14 @@ static void settle_echo(Side *side)
     selection_found(&side->selection, side->plain);
 }
 
+static void miss_primary(Clipboard *clipboard)
+{
+    if (clipboard->policy.primary && clipboard->peer.no_primary != NULL &&
+        clipboard->side[VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD].backend != NULL &&
+        clipboard->side[VD_AGENT_CLIPBOARD_SELECTION_PRIMARY].backend == NULL)
+        clipboard->peer.no_primary(clipboard->user);
+}
+
 void clipboard_apply(Clipboard *clipboard, Side *side, unsigned flags, gboolean to_host)
 {
     const Selection *selection = &side->selection;
@@ -123,6 +131,7 @@ void clipboard_apply(Clipboard *clipboard, Side *side, unsigned flags, gboolean 
         clipboard_forget_echo(side);
         side->backend->own(side->backend, s, flags & SELECTION_OWN ? selection->offers : 0);
     }
+    miss_primary(clipboard);
 }
 
 static void on_fetched(SinkEnd how, GBytes *value, gpointer user)
@@ -404,6 +413,7 @@ gboolean clipboard_serve_x11(Clipboard *clipboard, X11 *x11, guint selections, G
 void clipboard_serve_mutter(Clipboard *clipboard, GDBusConnection *session_bus)
 {
     attach(clipboard, clipboard_mutter_new(session_bus, clipboard->policy.timeout_ms, &backend_events, clipboard));
+    miss_primary(clipboard);
 }
 
 gboolean clipboard_serve_wayland(Clipboard *clipboard, Wayland *wayland, guint selections, GError **error)
@@ -418,6 +428,14 @@ void clipboard_serve_none(Clipboard *clipboard)
         ClipboardBackend *backend = g_steal_pointer(&clipboard->backend[i]);
         if (backend != NULL)
             detach(clipboard, backend);
+    }
+}
+
+void clipboard_unserve(Clipboard *clipboard, guint selections)
+{
+    for (guint i = 0; i < BACKENDS_MAX; i++) {
+        if (clipboard->backend[i] != NULL && clipboard->backend[i]->selections == selections)
+            detach(clipboard, g_steal_pointer(&clipboard->backend[i]));
     }
 }
 
@@ -470,6 +488,7 @@ void clipboard_free(Clipboard *clipboard)
     clipboard_end_copies(clipboard);
     clipboard_serve_none(clipboard);
     inflow_free(clipboard->inflow);
+    clipboard_end_images(clipboard);
     convert_free(clipboard->convert);
     outflow_free(clipboard->outflow);
     for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++)

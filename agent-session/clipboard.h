@@ -40,6 +40,8 @@ typedef struct ClipboardPeer {
     void (*refused)(const char *what, const char *why, gpointer user);
     /* A backend serves no more: clipboard_serve_none() is due, from this call or later, and then perhaps another. */
     void (*lost)(const char *why, gpointer user);
+    /* Something happened while CLIPBOARD has a backend and PRIMARY none: it may have one by now. May be NULL. */
+    void (*no_primary)(gpointer user);
 } ClipboardPeer;
 
 Clipboard *clipboard_new(const ClipboardPolicy *policy, const ClipboardPeer *peer, gpointer user);
@@ -59,6 +61,9 @@ gboolean clipboard_serve_x11(Clipboard *clipboard, X11 *x11, guint selections, G
 gboolean clipboard_serve_wayland(Clipboard *clipboard, Wayland *wayland, guint selections, GError **error);
 void clipboard_serve_mutter(Clipboard *clipboard, GDBusConnection *session_bus);
 void clipboard_serve_none(Clipboard *clipboard);
+
+/* Do without the backend that serves these selections and no other, if there is one. */
+void clipboard_unserve(Clipboard *clipboard, guint selections);
 
 /* Names of the backends, for the user; to be freed. NULL: none. */
 char *clipboard_backends(const Clipboard *clipboard);

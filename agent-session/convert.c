@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE /* memfd_create */
 #include "convert.h"
 
 #include "pipefetch.h"
+#include "terminal.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 static const char *const kinds[SELECTION_TYPES] = {
@@ -83,26 +81,6 @@ static void on_exited(GObject *process, GAsyncResult *result, gpointer user)
         settle(job);
 }
 
-/* The value as a file, so that nobody has to feed the program. */
-static int input(GBytes *value)
-{
-    gsize left;
-    const guint8 *at = g_bytes_get_data(value, &left);
-    int fd = memfd_create("image", MFD_CLOEXEC);
-    while (fd >= 0 && left > 0) {
-        gssize put = write(fd, at, left);
-        if (put < 0 && errno != EINTR) {
-            close(fd);
-            return -1;
-        }
-        at += MAX(put, 0);
-        left -= MAX(put, 0);
-    }
-    if (fd >= 0)
-        lseek(fd, 0, SEEK_SET);
-    return fd;
-}
-
 guint32 convert_widen(const Convert *convert, guint32 types)
 {
     gboolean image = FALSE;
@@ -127,24 +105,27 @@ gboolean convert_run(Convert *convert, GBytes *value, guint32 from, guint32 to, 
                      gpointer user)
 {
     g_autoptr(GError) error = NULL;
-    int output[2];
-    int in = convert->jobs->len < CONVERT_MAX ? input(value) : -1;
-    if (in < 0 || !g_unix_open_pipe(output, FD_CLOEXEC, &error)) {
-        if (in >= 0)
-            close(in);
+    int input[2], output[2];
+    if (convert->jobs->len >= CONVERT_MAX || !g_unix_open_pipe(input, FD_CLOEXEC, NULL))
+        return FALSE;
+    if (!g_unix_open_pipe(output, FD_CLOEXEC, NULL)) {
+        close(input[0]);
+        close(input[1]);
         return FALSE;
     }
     g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDERR_SILENCE);
-    g_subprocess_launcher_take_stdin_fd(launcher, in);
+    g_subprocess_launcher_take_stdin_fd(launcher, input[0]);
     g_subprocess_launcher_take_stdout_fd(launcher, output[1]);
     GSubprocess *process =
         g_subprocess_launcher_spawn(launcher, &error, convert->program, kinds[from], kinds[to], NULL);
     g_subprocess_launcher_close(launcher);
     if (process == NULL) {
         g_warning("%s", error->message);
+        close(input[1]);
         close(output[0]);
         return FALSE;
     }
+    terminal_write(input[1], value, g_task_new(NULL, NULL, NULL, NULL)); /* up to the end of the program */
     Job *job = g_new0(Job, 1);
     job->convert = convert;
     job->process = process;

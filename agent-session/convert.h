@@ -29,7 +29,8 @@ guint32 convert_source(guint32 types, guint32 wanted);
 
 /*
  * Convert `value`; at most `limit` bytes. `done` is called later, never from inside: SINK_DONE, SINK_EMPTY when it is no
- * such image, SINK_TIMEOUT, SINK_REFUSED when the result is too large. FALSE if too many are under way.
+ * such image, SINK_TIMEOUT, SINK_REFUSED when the result is too large. FALSE if too many are under way, or the program
+ * does not run.
  */
 gboolean convert_run(Convert *convert, GBytes *value, guint32 from, guint32 to, gsize limit, ClipboardFetched done,
                      gpointer user);

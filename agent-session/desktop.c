@@ -1,247 +1,131 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
 #include "desktop.h"
+
+#include "places.h"
 
 #include <errno.h>
 #include <glib-unix.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define LOGIND "org.freedesktop.login1"
-#define LOGIND_PATH "/org/freedesktop/login1"
-#define LOGIND_MANAGER "org.freedesktop.login1.Manager"
-#define LOGIND_SESSION "org.freedesktop.login1.Session"
 #define SYSTEMD "org.freedesktop.systemd1"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
-#define SOCKET_DIR "/tmp/.X11-unix"
 #define CALL_TIMEOUT_MS 10000
 /* After an event: 0.2, 0.4, … 6.4 seconds, then silence until the next event. */
 #define RETRY_FIRST_MS 200u
 #define RETRY_LAST_MS 6400u
-#define HINTS_MAX 16u
-
-/* Somebody's word on where a display is. */
-typedef struct Hint {
-    char *session; /* NULL: not said */
-    char *display;    /* NULL: none */
-    char *xauthority; /* NULL: not said */
-} Hint;
-
-typedef struct Session {
-    char *id, *type, *display;
-    gboolean active, seated;
-} Session;
+/* A compositor that has not answered by then is one to do without, if there is another. */
+#define PATIENCE_MS 5000u
+/* One that ends the connection sooner than this may do so each time: it is not tried at once again. */
+#define STEADY_US (10 * G_USEC_PER_SEC)
+/* More compositors than that which do not serve well are forgotten, and tried anew. */
+#define DOUBTS_MAX 16u
 
 struct Desktop {
-    GDBusConnection *system_bus, *user_bus;
+    GDBusConnection *user_bus;
     DesktopEvents events;
     gpointer user;
     GCancellable *calls;
-    GPtrArray *hints;    /* newest last */
-    Hint *manager;       /* of the service manager's environment */
-    GPtrArray *sessions; /* of this user; NULL while logind has not answered */
-    GPtrArray *reading;  /* the same, being read */
-    guint unread;
-    gboolean stale, no_logind;
-    char *session;
-    char *display;
-    guint logind_id, changes_id, retry_id, retry_ms;
+    Logins *logins;
+    Places *places;
+    char *session, *type; /* type: as logind said when its desktop was looked for last */
+    /* What is served: the socket of a compositor, or an X display. */
+    char *socket, *display;
+    gint64 made, since;      /* the socket, see places.h, and when serving began */
+    gboolean settled;        /* there is no better one to be looked for */
+    gboolean picky, skipped; /* a search leaves out what is no good, and has done so */
+    GHashTable *doubts;      /* sockets of compositors that did not answer, or not for long → when they were made */
+    guint start_id, retry_id, retry_ms, patience_id;
     int inotify;
     guint inotify_id;
     int socket_watch, home_watch, runtime_watch;
 };
 
+static void kick(Desktop *desktop);
 static void search(Desktop *desktop);
-static void read_sessions(Desktop *desktop);
+static void ask_manager(Desktop *desktop);
 
-static void hint_free(gpointer data)
+/* --- What is served --- */
+
+static gboolean looking(const Desktop *desktop)
 {
-    Hint *hint = data;
-    if (hint == NULL)
-        return;
-    g_free(hint->session);
-    g_free(hint->display);
-    g_free(hint->xauthority);
-    g_free(hint);
+    return desktop->session != NULL && !desktop->settled;
 }
 
-static void session_free(gpointer data)
+static void forget(Desktop *desktop)
 {
-    Session *session = data;
-    g_free(session->id);
-    g_free(session->type);
-    g_free(session->display);
-    g_free(session);
+    g_clear_pointer(&desktop->socket, g_free);
+    g_clear_pointer(&desktop->display, g_free);
+    g_clear_handle_id(&desktop->patience_id, g_source_remove);
+    desktop->settled = FALSE;
 }
 
-static const Session *find_session(const Desktop *desktop, const char *id)
+static void drop(Desktop *desktop)
 {
-    for (guint i = 0; desktop->sessions != NULL && i < desktop->sessions->len; i++) {
-        const Session *session = desktop->sessions->pdata[i];
-        if (g_strcmp0(session->id, id) == 0)
-            return session;
-    }
-    return NULL;
+    gboolean served = desktop->socket != NULL || desktop->display != NULL;
+    forget(desktop);
+    if (served)
+        desktop->events.serve(NULL, desktop->user);
 }
 
-/* ":0" and ":0.0" are one display. NULL for one that is not local. */
-static char *plain_display(const char *display)
+static void doubt(Desktop *desktop)
 {
-    if (display != NULL && g_str_has_prefix(display, "unix:"))
-        display += strlen("unix");
-    if (display == NULL || display[0] != ':')
-        return NULL;
-    gsize length = strspn(display + 1, "0123456789");
-    if (length == 0 || length > 5)
-        return NULL;
-    return g_strndup(display, length + 1);
+    if (g_hash_table_size(desktop->doubts) >= DOUBTS_MAX)
+        g_hash_table_remove_all(desktop->doubts);
+    g_hash_table_insert(desktop->doubts, g_strdup(desktop->socket), g_memdup2(&desktop->made, sizeof desktop->made));
 }
 
-/*
- * The process that listens on a display; 0 when there is none, or when it is neither root's nor ours. Xlib tries the
- * abstract name first, so both must be.
- */
-static pid_t find_server(const char *display)
+static gboolean on_patience(gpointer user)
 {
-    pid_t server = 0;
-    for (int abstract = 1; abstract >= 0; abstract--) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int length = g_snprintf(address.sun_path + abstract, sizeof address.sun_path - abstract, SOCKET_DIR "/X%s",
-                                display + 1);
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-            return 0;
-        struct ucred peer = { .uid = (uid_t) -1 };
-        socklen_t size = sizeof peer;
-        gboolean open = connect(fd, (struct sockaddr *) &address,
-                                offsetof(struct sockaddr_un, sun_path) + abstract + length + !abstract) == 0;
-        if (open)
-            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-        close(fd);
-        if (open && peer.uid != 0 && peer.uid != getuid()) {
-            g_debug("X display %s is another user's", display);
-            return 0;
-        }
-        if (open)
-            server = peer.pid;
-    }
-    return server;
+    Desktop *desktop = user;
+    desktop->patience_id = 0;
+    g_message("the compositor at %s does not answer", desktop->socket);
+    doubt(desktop);
+    desktop->settled = FALSE;
+    kick(desktop);
+    return G_SOURCE_REMOVE;
 }
 
-/* Does the process belong to a logind session? Display managers' servers do not; logind then knows their display. */
-static gboolean in_session(pid_t pid, const char *session)
+static gboolean serve(Desktop *desktop, const BackendsPlace *place, gint64 made)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/cgroup", (int) pid);
-    g_autofree char *scope = g_strdup_printf("/session-%s.scope", session);
-    g_autofree char *text = NULL;
-    return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, scope) != NULL;
-}
-
-/* Somebody says that this display belongs to another session than `session`. */
-static gboolean claimed(const Desktop *desktop, const char *display, const char *session)
-{
-    for (guint i = 0; i < desktop->hints->len; i++) {
-        const Hint *hint = desktop->hints->pdata[i];
-        if (hint->session != NULL && strcmp(hint->session, session) != 0 &&
-            g_strcmp0(hint->display, display) == 0)
-            return TRUE;
-    }
-    for (guint i = 0; desktop->sessions != NULL && i < desktop->sessions->len; i++) {
-        const Session *other = desktop->sessions->pdata[i];
-        if (strcmp(other->id, session) != 0 && g_strcmp0(other->display, display) == 0)
-            return TRUE;
-    }
-    return FALSE;
-}
-
-static gboolean try_with(Desktop *desktop, const char *display, const char *xauthority)
-{
-    g_debug("trying X display %s with %s", display, xauthority);
-    const BackendsPlace place = { .display = display, .xauthority = xauthority };
-    if (!desktop->events.serve(&place, desktop->user))
+    if (place->wayland != NULL)
+        g_debug("trying the compositor at %s", place->wayland);
+    else
+        g_debug("trying X display %s with %s", place->display, place->xauthority);
+    if (!desktop->events.serve(place, desktop->user))
         return FALSE;
-    desktop->display = g_strdup(display);
+    forget(desktop);
+    desktop->socket = g_strdup(place->wayland);
+    desktop->display = g_strdup(place->display);
+    desktop->made = made;
+    desktop->since = g_get_monotonic_time();
+    if (place->wayland != NULL)
+        desktop->patience_id = g_timeout_add(PATIENCE_MS, on_patience, desktop);
     return TRUE;
 }
 
-/* Try a display with the authority file that was named, else with the usual ones. */
-static gboolean try_display(Desktop *desktop, const char *display, const char *xauthority)
+static gboolean is_served(const Desktop *desktop, const BackendsPlace *place)
 {
-    if (find_server(display) == 0)
-        return FALSE;
-    if (xauthority != NULL && try_with(desktop, display, xauthority))
-        return TRUE;
-    g_autofree char *home = g_build_filename(g_get_home_dir(), ".Xauthority", NULL);
-    if (g_strcmp0(home, xauthority) != 0 && try_with(desktop, display, home))
-        return TRUE;
-    const char *runtime = g_get_user_runtime_dir();
-    g_autofree char *gdm = g_build_filename(runtime, "gdm", "Xauthority", NULL);
-    if (access(gdm, R_OK) == 0 && try_with(desktop, display, gdm))
-        return TRUE;
-    g_autoptr(GDir) dir = g_dir_open(runtime, 0, NULL);
-    const char *name;
-    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        g_autofree char *path = g_str_has_prefix(name, "xauth_") ? g_build_filename(runtime, name, NULL) : NULL;
-        if (path != NULL && try_with(desktop, display, path))
-            return TRUE;
-    }
-    return FALSE;
+    return place->wayland != NULL ? g_strcmp0(place->wayland, desktop->socket) == 0
+                                  : desktop->socket == NULL && g_strcmp0(place->display, desktop->display) == 0;
 }
 
-static gboolean try_hint(Desktop *desktop, const Hint *hint)
-{
-    if (hint->display == NULL)
-        return FALSE;
-    if (hint->session != NULL ? strcmp(hint->session, desktop->session) != 0
-                              : claimed(desktop, hint->display, desktop->session))
-        return FALSE;
-    return try_display(desktop, hint->display, hint->xauthority);
-}
-
-/* A display is looked for. That of a Wayland session is the compositor's own business. */
-static gboolean looking(const Desktop *desktop)
-{
-    const Session *session = find_session(desktop, desktop->session);
-    return desktop->display == NULL && desktop->session != NULL &&
-           (session == NULL || strcmp(session->type, "wayland") != 0);
-}
-
-static gboolean try_all(Desktop *desktop)
-{
-    const Session *session = find_session(desktop, desktop->session);
-    for (guint i = desktop->hints->len; i > 0; i--) {
-        if (try_hint(desktop, desktop->hints->pdata[i - 1]))
-            return TRUE;
-    }
-    g_autofree char *known = session != NULL ? plain_display(session->display) : NULL;
-    if (known != NULL && try_display(desktop, known, NULL))
-        return TRUE;
-    if (desktop->manager != NULL && try_hint(desktop, desktop->manager))
-        return TRUE;
-    g_autoptr(GDir) dir = g_dir_open(SOCKET_DIR, 0, NULL);
-    const char *name;
-    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
-        g_autofree char *text = name[0] == 'X' ? g_strconcat(":", name + 1, NULL) : NULL;
-        g_autofree char *display = plain_display(text);
-        /* Nobody has said that this one is the session's: it may as well be a nested or a virtual server. */
-        if (display != NULL && in_session(find_server(display), desktop->session) &&
-            try_display(desktop, display, NULL))
-            return TRUE;
-    }
-    return FALSE;
-}
-
-static gboolean on_retry(gpointer user)
+static gboolean on_offer(const BackendsPlace *place, gint64 made, gboolean nested, gpointer user)
 {
     Desktop *desktop = user;
-    desktop->retry_id = 0;
-    search(desktop);
-    return G_SOURCE_REMOVE;
+    const gint64 *doubtful = place->wayland != NULL ? g_hash_table_lookup(desktop->doubts, place->wayland) : NULL;
+    gboolean good = !nested && (doubtful == NULL || *doubtful != made);
+    desktop->skipped = desktop->skipped || !good;
+    if (desktop->picky && !good)
+        return FALSE;
+    if (!is_served(desktop, place) && !serve(desktop, place, made))
+        return FALSE;
+    desktop->settled = good;
+    return TRUE;
 }
+
+/* --- Looking for it --- */
 
 static void unwatch(Desktop *desktop, int *watch)
 {
@@ -250,41 +134,58 @@ static void unwatch(Desktop *desktop, int *watch)
     *watch = -1;
 }
 
-/* Only while a display is looked for: homes are busy places. What is watched already stays so. */
+static void watch(Desktop *desktop, gboolean wanted, const char *directory, int *watch_id)
+{
+    if (wanted)
+        *watch_id = inotify_add_watch(desktop->inotify, directory,
+                                      IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR);
+    else
+        unwatch(desktop, watch_id);
+}
+
+/* Only while a desktop is looked for: homes are busy places. What is watched already stays so. */
 static void watch_files(Desktop *desktop)
 {
-    const guint32 mask = IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR;
+    gboolean wanted = looking(desktop), x = wanted && places_x_wanted(desktop->places, desktop->session);
     if (desktop->inotify < 0)
         return;
-    if (looking(desktop)) {
-        desktop->socket_watch = inotify_add_watch(desktop->inotify, SOCKET_DIR, mask);
-        desktop->home_watch = inotify_add_watch(desktop->inotify, g_get_home_dir(), mask);
-        desktop->runtime_watch = inotify_add_watch(desktop->inotify, g_get_user_runtime_dir(), mask);
-    } else {
-        unwatch(desktop, &desktop->socket_watch);
-        unwatch(desktop, &desktop->home_watch);
-        unwatch(desktop, &desktop->runtime_watch);
-    }
+    watch(desktop, x, PLACES_X_SOCKETS, &desktop->socket_watch);
+    watch(desktop, x, g_get_home_dir(), &desktop->home_watch);
+    /* Last, as it may be the home directory, and one watch with it. */
+    watch(desktop, wanted, g_get_user_runtime_dir(), &desktop->runtime_watch);
+}
+
+static gboolean on_retry(gpointer user)
+{
+    Desktop *desktop = user;
+    desktop->retry_id = 0;
+    search(desktop);
+    ask_manager(desktop);
+    return G_SOURCE_REMOVE;
+}
+
+static void retry_later(Desktop *desktop)
+{
+    if (desktop->retry_id != 0 || desktop->retry_ms > RETRY_LAST_MS)
+        return;
+    desktop->retry_id = g_timeout_add(desktop->retry_ms, on_retry, desktop);
+    desktop->retry_ms *= 2;
 }
 
 static void search(Desktop *desktop)
 {
     watch_files(desktop);
-    if (looking(desktop) && !try_all(desktop) && desktop->retry_id == 0 && desktop->retry_ms <= RETRY_LAST_MS) {
-        desktop->retry_id = g_timeout_add(desktop->retry_ms, on_retry, desktop);
-        desktop->retry_ms *= 2;
+    if (!looking(desktop))
+        return;
+    desktop->picky = TRUE;
+    desktop->skipped = FALSE;
+    if (!places_search(desktop->places, desktop->session, on_offer, desktop) && desktop->skipped) {
+        desktop->picky = FALSE;
+        places_search(desktop->places, desktop->session, on_offer, desktop);
     }
+    if (!desktop->settled)
+        retry_later(desktop);
     watch_files(desktop);
-}
-
-static const char *lookup(const char *const *environment, const char *key)
-{
-    gsize length = strlen(key);
-    for (; *environment != NULL; environment++) {
-        if (strncmp(*environment, key, length) == 0 && (*environment)[length] == '=')
-            return *environment + length + 1;
-    }
-    return NULL;
 }
 
 static void on_manager(GObject *bus, GAsyncResult *result, gpointer user)
@@ -300,42 +201,56 @@ static void on_manager(GObject *bus, GAsyncResult *result, gpointer user)
     if (value == NULL || !g_variant_is_of_type(value, G_VARIANT_TYPE("as")))
         return;
     g_autofree const char **environment = g_variant_get_strv(value, NULL);
-    g_autofree char *display = plain_display(lookup(environment, "DISPLAY"));
-    g_clear_pointer(&desktop->manager, hint_free);
-    if (display == NULL)
-        return;
-    desktop->manager = g_new0(Hint, 1);
-    desktop->manager->display = g_steal_pointer(&display);
-    desktop->manager->xauthority = g_strdup(lookup(environment, "XAUTHORITY"));
+    places_manager(desktop->places, environment);
     search(desktop);
 }
 
-/* Something changed that may have brought a display. */
-static void kick(Desktop *desktop)
+static void ask_manager(Desktop *desktop)
 {
-    g_clear_handle_id(&desktop->retry_id, g_source_remove);
-    desktop->retry_ms = RETRY_FIRST_MS;
-    search(desktop);
-    if (!looking(desktop) || desktop->user_bus == NULL)
+    if (desktop->user_bus == NULL || !looking(desktop))
         return;
     g_dbus_connection_call(desktop->user_bus, SYSTEMD, "/org/freedesktop/systemd1", PROPERTIES, "Get",
                            g_variant_new("(ss)", SYSTEMD ".Manager", "Environment"), G_VARIANT_TYPE("(v)"),
                            G_DBUS_CALL_FLAGS_NO_AUTO_START, CALL_TIMEOUT_MS, desktop->calls, on_manager, desktop);
 }
 
-static void drop_display(Desktop *desktop)
+/* Something changed that may have brought a desktop. */
+static void kick(Desktop *desktop)
 {
-    if (desktop->display == NULL)
-        return;
-    g_clear_pointer(&desktop->display, g_free);
-    desktop->events.serve(NULL, desktop->user);
+    g_clear_handle_id(&desktop->retry_id, g_source_remove);
+    desktop->retry_ms = RETRY_FIRST_MS;
+    search(desktop);
+    ask_manager(desktop);
 }
+
+static gboolean on_inotify(int fd, G_GNUC_UNUSED GIOCondition condition, gpointer user)
+{
+    Desktop *desktop = user;
+    union {
+        char bytes[4096];
+        struct inotify_event aligned;
+    } buffer;
+    gssize size = read(fd, &buffer, sizeof buffer);
+    gboolean wanted = FALSE;
+    for (gssize at = 0; at < size;) {
+        const struct inotify_event *event = (const struct inotify_event *) (buffer.bytes + at);
+        wanted = wanted || event->wd == desktop->socket_watch ||
+                 (event->len > 0 && places_name_counts(desktop->places, event->name));
+        at += sizeof *event + event->len;
+    }
+    if (wanted && looking(desktop))
+        kick(desktop);
+    return G_SOURCE_CONTINUE;
+}
+
+/* --- Sessions --- */
 
 static void set_session(Desktop *desktop, const char *session)
 {
     if (g_strcmp0(session, desktop->session) == 0)
         return;
-    drop_display(desktop);
+    drop(desktop);
+    g_hash_table_remove_all(desktop->doubts);
     g_free(desktop->session);
     desktop->session = g_strdup(session);
     desktop->events.session(session, desktop->user);
@@ -345,129 +260,36 @@ static void set_session(Desktop *desktop, const char *session)
 static void choose_session(Desktop *desktop)
 {
     const char *chosen = NULL;
-    if (desktop->no_logind) {
-        for (guint i = 0; i < desktop->hints->len; i++) {
-            const Hint *hint = desktop->hints->pdata[i];
-            if (hint->session != NULL)
-                chosen = hint->session;
-        }
-    } else if (desktop->sessions == NULL) {
+    if (logins_missing(desktop->logins))
+        chosen = places_session(desktop->places);
+    else if (!logins_known(desktop->logins))
         return;
+    else if (logins_find(desktop->logins, desktop->session) != NULL)
+        chosen = desktop->session;
+    const Login *login;
+    for (guint i = 0; (login = logins_at(desktop->logins, i)) != NULL; i++) {
+        if (login->seated && login->active)
+            chosen = login->id;
     }
-    for (guint i = 0; desktop->sessions != NULL && i < desktop->sessions->len; i++) {
-        const Session *session = desktop->sessions->pdata[i];
-        if (session->seated && session->active)
-            chosen = session->id;
-    }
-    if (chosen == NULL && find_session(desktop, desktop->session) != NULL)
-        return;
     set_session(desktop, chosen);
 }
 
-static gboolean on_inotify(int fd, G_GNUC_UNUSED GIOCondition condition, gpointer user)
+/* What may be the session's desktop depends on its type, which compositors change when they start. */
+static void on_logins(gpointer user)
 {
     Desktop *desktop = user;
-    char buffer[4096] G_GNUC_UNUSED __attribute__((aligned(__alignof__(struct inotify_event))));
-    gboolean wanted = FALSE;
-    gssize got = read(fd, buffer, sizeof buffer);
-    for (gssize at = 0; at < got;) {
-        const struct inotify_event *event = (const struct inotify_event *) (buffer + at);
-        const char *name = event->len > 0 ? event->name : "";
-        wanted = wanted || event->wd == desktop->socket_watch || strcmp(name, ".Xauthority") == 0 ||
-                 g_str_has_prefix(name, "xauth_") || strcmp(name, "gdm") == 0;
-        at += sizeof *event + event->len;
-    }
-    if (wanted && looking(desktop))
-        kick(desktop);
-    return G_SOURCE_CONTINUE;
-}
-
-static void sessions_read(Desktop *desktop)
-{
-    g_clear_pointer(&desktop->sessions, g_ptr_array_unref);
-    desktop->sessions = g_steal_pointer(&desktop->reading);
     choose_session(desktop);
+    const Login *login = logins_find(desktop->logins, desktop->session);
+    const char *type = login != NULL ? login->type : NULL;
+    if (g_strcmp0(type, desktop->type) != 0) {
+        g_free(desktop->type);
+        desktop->type = g_strdup(type);
+        desktop->settled = FALSE;
+    }
     kick(desktop);
-    if (desktop->stale)
-        read_sessions(desktop);
 }
 
-static void on_session(GObject *bus, GAsyncResult *result, gpointer user)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(bus), result, &error);
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        return;
-    Desktop *desktop = user;
-    if (reply != NULL) {
-        g_autoptr(GVariant) values = NULL;
-        Session *session = g_new0(Session, 1);
-        g_variant_get(reply, "(@a{sv})", &values);
-        g_variant_lookup(values, "Id", "s", &session->id);
-        g_variant_lookup(values, "Type", "s", &session->type);
-        g_variant_lookup(values, "Display", "s", &session->display);
-        g_variant_lookup(values, "Active", "b", &session->active);
-        const char *seat = NULL;
-        g_autoptr(GVariant) seat_value = g_variant_lookup_value(values, "Seat", G_VARIANT_TYPE("(so)"));
-        if (seat_value != NULL)
-            g_variant_get(seat_value, "(&s&o)", &seat, NULL);
-        session->seated = seat != NULL && seat[0] != '\0';
-        if (session->id != NULL && session->type != NULL)
-            g_ptr_array_add(desktop->reading, session);
-        else
-            session_free(session);
-    }
-    if (--desktop->unread == 0)
-        sessions_read(desktop);
-}
-
-static void on_sessions(GObject *bus, GAsyncResult *result, gpointer user)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(bus), result, &error);
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        return;
-    Desktop *desktop = user;
-    desktop->no_logind = reply == NULL;
-    if (reply != NULL) {
-        g_autoptr(GVariantIter) iter = NULL;
-        guint32 uid;
-        const char *path;
-        g_variant_get(reply, "(a(susso))", &iter);
-        while (g_variant_iter_next(iter, "(&su&s&s&o)", NULL, &uid, NULL, NULL, &path)) {
-            if (uid != getuid())
-                continue;
-            desktop->unread++;
-            g_dbus_connection_call(desktop->system_bus, LOGIND, path, PROPERTIES, "GetAll",
-                                   g_variant_new("(s)", LOGIND_SESSION), G_VARIANT_TYPE("(a{sv})"),
-                                   G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS, desktop->calls, on_session, desktop);
-        }
-    } else {
-        g_debug("no logind: %s", error->message);
-    }
-    if (desktop->unread == 0)
-        sessions_read(desktop);
-}
-
-static void read_sessions(Desktop *desktop)
-{
-    desktop->stale = desktop->reading != NULL;
-    if (desktop->stale)
-        return;
-    desktop->reading = g_ptr_array_new_with_free_func(session_free);
-    g_dbus_connection_call(desktop->system_bus, LOGIND, LOGIND_PATH, LOGIND_MANAGER, "ListSessions", NULL,
-                           G_VARIANT_TYPE("(a(susso))"), G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS, desktop->calls,
-                           on_sessions, desktop);
-}
-
-static void on_logind(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const char *sender,
-                      G_GNUC_UNUSED const char *path, G_GNUC_UNUSED const char *interface, const char *signal,
-                      G_GNUC_UNUSED GVariant *parameters, gpointer user)
-{
-    if (strcmp(signal, "SessionNew") == 0 || strcmp(signal, "SessionRemoved") == 0 ||
-        strcmp(signal, "PropertiesChanged") == 0)
-        read_sessions(user);
-}
+/* --- Events --- */
 
 static const char *const environment_keys[] = { "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_SESSION_ID",
                                                 "XDG_SESSION_TYPE" };
@@ -478,7 +300,7 @@ GVariant *desktop_environment(void)
     g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
     for (gsize i = 0; i < G_N_ELEMENTS(environment_keys); i++) {
         const char *value = g_getenv(environment_keys[i]);
-        if (value != NULL && value[0] != '\0')
+        if (value != NULL && value[0] != '\0' && g_utf8_validate(value, -1, NULL))
             g_variant_builder_add(&builder, "{ss}", environment_keys[i], value);
     }
     return g_variant_builder_end(&builder);
@@ -486,67 +308,58 @@ GVariant *desktop_environment(void)
 
 void desktop_attach(Desktop *desktop, GVariant *environment)
 {
-    g_autoptr(GVariant) values = g_variant_ref_sink(environment);
-    const char *display = NULL, *xauthority = NULL, *session = NULL;
-    g_variant_lookup(values, "DISPLAY", "&s", &display);
-    g_variant_lookup(values, "XAUTHORITY", "&s", &xauthority);
-    g_variant_lookup(values, "XDG_SESSION_ID", "&s", &session);
-    g_autofree char *plain = plain_display(display);
-    for (guint i = 0; i < desktop->hints->len; i++) {
-        const Hint *old = desktop->hints->pdata[i];
-        if (g_strcmp0(old->display, plain) == 0 || desktop->hints->len >= HINTS_MAX)
-            g_ptr_array_remove_index(desktop->hints, i--);
-    }
-    Hint *hint = g_new0(Hint, 1);
-    hint->session = g_strdup(session);
-    hint->display = g_steal_pointer(&plain);
-    hint->xauthority = g_strdup(xauthority);
-    g_ptr_array_add(desktop->hints, hint);
+    g_autoptr(GVariant) kept = g_variant_ref_sink(environment);
+    places_attach(desktop->places, kept);
     choose_session(desktop);
     kick(desktop);
 }
 
+void desktop_answered(Desktop *desktop)
+{
+    g_clear_handle_id(&desktop->patience_id, g_source_remove);
+    if (g_hash_table_remove(desktop->doubts, desktop->socket))
+        search(desktop);
+}
+
 void desktop_lost(Desktop *desktop)
 {
-    drop_display(desktop);
-    kick(desktop);
+    gboolean steady = desktop->socket == NULL || g_get_monotonic_time() - desktop->since >= STEADY_US;
+    if (!steady)
+        doubt(desktop);
+    drop(desktop);
+    if (steady) {
+        kick(desktop);
+    } else {
+        watch_files(desktop);
+        retry_later(desktop);
+    }
 }
 
 static gboolean on_start(gpointer user)
 {
     Desktop *desktop = user;
-    desktop->retry_id = 0;
+    desktop->start_id = 0;
     desktop_attach(desktop, desktop_environment());
-    if (desktop->system_bus != NULL)
-        read_sessions(desktop);
     return G_SOURCE_REMOVE;
 }
 
 Desktop *desktop_new(GDBusConnection *system_bus, GDBusConnection *user_bus, const DesktopEvents *events, gpointer user)
 {
     Desktop *desktop = g_new0(Desktop, 1);
-    desktop->system_bus = system_bus;
     desktop->user_bus = user_bus;
     desktop->events = *events;
     desktop->user = user;
     desktop->calls = g_cancellable_new();
-    desktop->hints = g_ptr_array_new_with_free_func(hint_free);
-    desktop->no_logind = system_bus == NULL;
+    desktop->doubts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     desktop->socket_watch = desktop->home_watch = desktop->runtime_watch = -1;
     desktop->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (desktop->inotify >= 0)
         desktop->inotify_id = g_unix_fd_add(desktop->inotify, G_IO_IN, on_inotify, desktop);
     else
-        g_warning("cannot watch for X servers: %s", g_strerror(errno));
-    if (system_bus != NULL) {
-        GDBusSignalFlags flags = G_DBUS_SIGNAL_FLAGS_NONE;
-        desktop->logind_id = g_dbus_connection_signal_subscribe(system_bus, LOGIND, LOGIND_MANAGER, NULL, LOGIND_PATH,
-                                                                NULL, flags, on_logind, desktop, NULL);
-        desktop->changes_id =
-            g_dbus_connection_signal_subscribe(system_bus, LOGIND, PROPERTIES, "PropertiesChanged", NULL,
-                                               LOGIND_SESSION, flags, on_logind, desktop, NULL);
-    }
-    desktop->retry_id = g_idle_add(on_start, desktop);
+        g_warning("cannot watch for display servers: %s", g_strerror(errno));
+    desktop->logins = logins_new(system_bus, on_logins, desktop);
+    desktop->places = places_new(desktop->logins);
+    desktop->start_id = g_idle_add(on_start, desktop);
     return desktop;
 }
 
@@ -556,19 +369,18 @@ void desktop_free(Desktop *desktop)
         return;
     g_cancellable_cancel(desktop->calls);
     g_object_unref(desktop->calls);
-    if (desktop->system_bus != NULL) {
-        g_dbus_connection_signal_unsubscribe(desktop->system_bus, desktop->logind_id);
-        g_dbus_connection_signal_unsubscribe(desktop->system_bus, desktop->changes_id);
-    }
+    g_clear_handle_id(&desktop->start_id, g_source_remove);
     g_clear_handle_id(&desktop->retry_id, g_source_remove);
+    g_clear_handle_id(&desktop->patience_id, g_source_remove);
     g_clear_handle_id(&desktop->inotify_id, g_source_remove);
     if (desktop->inotify >= 0)
         close(desktop->inotify);
-    g_clear_pointer(&desktop->sessions, g_ptr_array_unref);
-    g_clear_pointer(&desktop->reading, g_ptr_array_unref);
-    g_clear_pointer(&desktop->manager, hint_free);
-    g_ptr_array_unref(desktop->hints);
+    places_free(desktop->places);
+    logins_free(desktop->logins);
+    g_hash_table_unref(desktop->doubts);
     g_free(desktop->session);
+    g_free(desktop->type);
+    g_free(desktop->socket);
     g_free(desktop->display);
     g_free(desktop);
 }

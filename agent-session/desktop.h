@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * desktop.h - which session of this user is served, and where its display is.
+ * desktop.h - which session of this user is served, and which desktop of it.
  *
- * The session is the user's active one on a seat, as logind says; without logind the environment names it. Its display
- * is looked for in what other processes of the user handed over (desktop_attach), our own environment, what logind and
- * the user's service manager know, and among the X servers that run inside of the session. Nothing is polled: it is
- * looked again when one of these changes or an X server's socket or authority file appears, and a few times in the
- * seconds after that, as servers and their access lists take a moment.
+ * The session is the user's active one on a seat, as logind says; without logind the environment names it. Its desktop is
+ * the first of places.h that lets itself be served. Nothing is polled: it is looked again when logind, a hint or a
+ * directory that servers use says something new, and a few times in the seconds after that, as servers and their access
+ * lists take a moment.
  *
- * A display is used only if root or this user runs its server: anybody could listen on a free display number.
+ * What serves for want of a better desktop, which is one inside of another or one that does not answer, gives way when a
+ * better one comes.
  */
 #ifndef DESKTOP_H
 #define DESKTOP_H
@@ -23,7 +23,7 @@ typedef struct Desktop Desktop;
 typedef struct DesktopEvents {
     /* logind's id of the session to serve, NULL for none. */
     void (*session)(const char *session, gpointer user);
-    /* Serve this desktop from now on; FALSE if it does not let us. With NULL stop serving the last one. */
+    /* As backends_serve(). */
     gboolean (*serve)(const BackendsPlace *place, gpointer user);
 } DesktopEvents;
 
@@ -35,10 +35,11 @@ void desktop_free(Desktop *desktop);
 /* What desktop_attach() takes, a{ss}, of this process. Floating. */
 GVariant *desktop_environment(void);
 
-/* A process of this user says where its session's display is: a{ss}, as in AgentSession1.Attach. */
+/* A process of this user says where its session's desktop is: a{ss}, as in AgentSession1.Attach. */
 void desktop_attach(Desktop *desktop, GVariant *environment);
 
-/* The display served has gone. */
+/* Of the desktop served, as in backends.h. */
+void desktop_answered(Desktop *desktop);
 void desktop_lost(Desktop *desktop);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Desktop, desktop_free)

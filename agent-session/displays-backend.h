@@ -16,7 +16,7 @@ typedef struct DisplaysOutput {
     guint transform;                 /* number of wl_output.transform */
 } DisplaysOutput;
 
-/* All outputs at one moment; output[i] and plan[i] are the same one, and that of SPICE display i. */
+/* All outputs at one moment; output[i] and plan[i] are the same one. Its SPICE display: connectors_displays(). */
 typedef struct DisplaysState {
     gsize count;
     DisplaysOutput output[LIMIT_DISPLAYS];
@@ -43,6 +43,11 @@ struct DisplaysBackend {
 
     /* Tell what is there now. FALSE while that is not known. */
     gboolean (*read)(DisplaysBackend *backend, DisplaysState *ret_state);
+    /*
+     * Before apply(): change the plan where the desktop has only something near it, as another scale or no gaps, so
+     * that what comes out can be compared with it. Sizes of modes are left alone. NULL: the desktop can do all.
+     */
+    void (*fit)(DisplaysBackend *backend, Plan *plan, gboolean upright);
     /*
      * Carry out a plan made from what read() told last; ends with one applied(), and none is under way before. Outputs
      * are turned upright or stay as they are. What could not be done as a whole is undone. NULL: it can only read.

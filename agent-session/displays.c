@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "displays.h"
 
+#include "connectors.h"
+#include "displays-kde.h"
+#include "displays-mutter.h"
+#include "displays-wlr.h"
 #include "displays-x11.h"
 #include "log.h"
+#include "wayland-outputs.h"
 
 #include <gio/gio.h>
 
@@ -19,6 +24,7 @@ typedef struct Seen {
     char name[LIMIT_CONNECTOR_NAME];
     gboolean connected, on;
     guint preferred_w, preferred_h;
+    gboolean due; /* it has not yet got what it prefers now */
 } Seen;
 
 struct Displays {
@@ -26,6 +32,7 @@ struct Displays {
     DisplaysPeer peer;
     gpointer user;
     DisplaysBackend *backend;
+    gboolean looked; /* what is there at the start is no change */
     gsize seen_count;
     Seen seen[LIMIT_DISPLAYS];
     guint report_id, follow_id, settle_id;
@@ -42,6 +49,7 @@ struct Displays {
 };
 
 static void start_client(Displays *displays);
+static gboolean on_follow(gpointer user);
 
 /* --- The layout, for the pointer --- */
 
@@ -100,6 +108,8 @@ static void finish(Displays *displays, const char *why)
     gboolean client = displays->client;
     displays->busy = FALSE;
     g_clear_handle_id(&displays->settle_id, g_source_remove);
+    for (gsize i = 0; i < displays->seen_count; i++)
+        displays->seen[i].due = FALSE; /* done, given up, or not what the client wants */
     report_now(displays);
     if (why != NULL && client)
         log_peer(&displays->log, "monitors refused: %s", why);
@@ -117,18 +127,45 @@ static void carry_out(Displays *displays)
 {
     displays->tries++;
     displays->refusal = NULL;
+    if (displays->backend->fit != NULL)
+        displays->backend->fit(displays->backend, &displays->plan, displays->upright);
     displays->backend->apply(displays->backend, &displays->plan, displays->upright);
+}
+
+static const char *drm_directory(const Displays *displays)
+{
+    return displays->policy.drm != NULL ? displays->policy.drm : CONNECTORS_DIR;
+}
+
+/* What the client asks for, by outputs in place of displays; FALSE if there is no output for some of it. */
+static gboolean take_monitors(const Displays *displays, const DisplaysState *state, VdagentMonitors *ret_monitors)
+{
+    const VdagentMonitors *asked = &displays->monitors;
+    gsize display[LIMIT_DISPLAYS], on = 0, taken = 0;
+    connectors_displays(drm_directory(displays), state, display);
+    *ret_monitors = (VdagentMonitors){ .flags = asked->flags, .count = state->count };
+    for (gsize i = 0; i < asked->count; i++)
+        on += asked->monitor[i].width > 0 && asked->monitor[i].height > 0;
+    for (gsize i = 0; i < state->count; i++) {
+        VdagentMonitor *monitor = &ret_monitors->monitor[i];
+        if (display[i] < asked->count)
+            *monitor = asked->monitor[display[i]];
+        taken += monitor->width > 0 && monitor->height > 0;
+    }
+    return taken == on;
 }
 
 /* Make the plan for the client from what is there now; returns why there is none. */
 static const char *plan_for_client(Displays *displays)
 {
     DisplaysState state;
+    VdagentMonitors monitors;
     unsigned adjusted = 0;
     if (!read_state(displays, &state))
         return "the desktop does not say what outputs it has";
+    gboolean all = take_monitors(displays, &state, &monitors);
     state.limits.step = MAX(state.limits.step, displays->step);
-    switch (plan_client(&state.limits, state.count, state.plan, &displays->monitors, &displays->plan, &adjusted)) {
+    switch (plan_client(&state.limits, state.count, state.plan, &monitors, &displays->plan, &adjusted)) {
     case PLAN_NOTHING_ON:
         return "no display would remain";
     case PLAN_TOO_LARGE:
@@ -136,6 +173,7 @@ static const char *plan_for_client(Displays *displays)
     case PLAN_OK:
         break;
     }
+    adjusted |= all ? 0 : PLAN_IGNORED;
     if (adjusted != 0)
         log_peer(&displays->log, "monitors not taken as they came:%s%s%s%s", adjusted & PLAN_CLAMPED ? " size" : "",
                  adjusted & PLAN_MOVED ? " origin" : "", adjusted & PLAN_REPACKED ? " placing" : "",
@@ -143,9 +181,26 @@ static const char *plan_for_client(Displays *displays)
     return NULL;
 }
 
+/* What follows the device was planned for other outputs than there are now: look again. */
+static gboolean start_over(Displays *displays)
+{
+    DisplaysState state;
+    if (displays->client || !read_state(displays, &state) || state.count == displays->plan.count)
+        return FALSE;
+    displays->busy = FALSE;
+    g_clear_handle_id(&displays->settle_id, g_source_remove);
+    if (displays->follow_id == 0)
+        displays->follow_id = g_timeout_add(GRACE_MS, on_follow, displays);
+    if (displays->waiting > 0)
+        start_client(displays);
+    return TRUE;
+}
+
 /* It was refused, or came out otherwise. */
 static void once_more(Displays *displays)
 {
+    if (start_over(displays))
+        return;
     const char *why = displays->refusal != NULL ? displays->refusal : "the desktop has made something else of it";
     if (displays->tries < TRIES && displays->client) {
         displays->step = COARSE_STEP;
@@ -223,7 +278,7 @@ void displays_apply(Displays *displays, const VdagentMonitors *monitors)
 /* Remember what is there; returns whether anything is new, and marks it. */
 static gboolean look(Displays *displays, DisplaysState *state)
 {
-    gboolean any = FALSE;
+    gboolean any = FALSE, due[LIMIT_DISPLAYS];
     for (gsize i = 0; i < state->count; i++) {
         PlanOutput *output = &state->plan[i];
         const Seen *old = NULL;
@@ -237,6 +292,11 @@ static gboolean look(Displays *displays, DisplaysState *state)
         /* A desktop that knew of no preference and has one now has looked again, which is no wish of the device. */
         output->resized = old != NULL && old->preferred_w != 0 && output->preferred_w != 0 &&
                           (old->preferred_w != output->preferred_w || old->preferred_h != output->preferred_h);
+        gboolean fresh = output->resized || (old != NULL && old->due) ||
+                         (displays->looked && output->plugged && output->connected);
+        due[i] = fresh && output->on && output->preferred_w != 0 &&
+                 (output->mode_w != output->preferred_w || output->mode_h != output->preferred_h);
+        output->resized = output->resized || due[i];
         any = any || output->plugged || output->resized;
     }
     displays->seen_count = state->count;
@@ -244,7 +304,7 @@ static gboolean look(Displays *displays, DisplaysState *state)
         const PlanOutput *output = &state->plan[i];
         Seen *seen = &displays->seen[i];
         *seen = (Seen){ .connected = output->connected, .on = output->on, .preferred_w = output->preferred_w,
-                        .preferred_h = output->preferred_h };
+                        .preferred_h = output->preferred_h, .due = due[i] };
         g_strlcpy(seen->name, state->output[i].name, sizeof seen->name);
     }
     return any;
@@ -274,10 +334,25 @@ static gboolean on_follow(gpointer user)
 
 /* --- The backend --- */
 
+/* When the desktop tells of its outputs for the first time. */
+static void first_look(Displays *displays)
+{
+    DisplaysState state;
+    if (displays->looked || !read_state(displays, &state))
+        return;
+    look(displays, &state);
+    displays->looked = TRUE;
+    report(displays, &state);
+}
+
 /* A change comes as several events: what they say is read once they have all been taken. */
 static void on_changed(gpointer user)
 {
     Displays *displays = user;
+    if (!displays->looked) {
+        first_look(displays);
+        return;
+    }
     /* After the events, but before file data (client.c), of which there may be no end for a while. */
     if (displays->report_id == 0)
         displays->report_id = g_idle_add_full(G_PRIORITY_DEFAULT + 5, on_report, displays, NULL);
@@ -285,6 +360,8 @@ static void on_changed(gpointer user)
         displays->follow_id = g_timeout_add(GRACE_MS, on_follow, displays);
     if (displays->settle_id != 0 && displays->refusal == NULL && settled(displays))
         finish(displays, NULL);
+    else if (displays->settle_id != 0)
+        start_over(displays);
 }
 
 static void on_failed(const char *why, gpointer user)
@@ -298,12 +375,8 @@ static const DisplaysBackendEvents backend_events = { .changed = on_changed, .ap
 /* FALSE for a backend that could not be had. */
 static gboolean serve(Displays *displays, DisplaysBackend *backend)
 {
-    DisplaysState state;
     displays->backend = backend;
-    if (read_state(displays, &state)) {
-        look(displays, &state);
-        report(displays, &state);
-    }
+    first_look(displays);
     return backend != NULL;
 }
 
@@ -312,11 +385,32 @@ gboolean displays_serve_x11(Displays *displays, X11 *x11, GError **error)
     return serve(displays, displays_x11_new(x11, displays->policy.auto_scale, &backend_events, displays, error));
 }
 
+gboolean displays_serve_kde(Displays *displays, Wayland *wayland, GError **error)
+{
+    return serve(displays, displays_kde_new(wayland, &backend_events, displays, error));
+}
+
+gboolean displays_serve_wlr(Displays *displays, Wayland *wayland, GError **error)
+{
+    return serve(displays, displays_wlr_new(wayland, drm_directory(displays), &backend_events, displays, error));
+}
+
+void displays_serve_outputs(Displays *displays, Wayland *wayland)
+{
+    serve(displays, wayland_outputs_backend_new(wayland, &backend_events, displays));
+}
+
+void displays_serve_mutter(Displays *displays, GDBusConnection *session_bus)
+{
+    serve(displays, displays_mutter_new(session_bus, &backend_events, displays));
+}
+
 void displays_serve_none(Displays *displays)
 {
     DisplaysBackend *backend = g_steal_pointer(&displays->backend);
     g_clear_handle_id(&displays->report_id, g_source_remove);
     g_clear_handle_id(&displays->follow_id, g_source_remove);
+    displays->looked = FALSE;
     displays->seen_count = 0;
     if (backend != NULL)
         backend->free(backend);

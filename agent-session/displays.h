@@ -10,15 +10,17 @@
 #define DISPLAYS_H
 
 #include "vdagent.h"
+#include "wayland.h"
 #include "x11.h"
 
-#include <glib.h>
+#include <gio/gio.h>
 
 typedef struct Displays Displays;
 
 typedef struct DisplaysPolicy {
     gboolean follow;     /* take over an output's new preferred mode when the desktop did not */
     gboolean auto_scale; /* resolution, or scale, from the physical sizes that the client gives */
+    const char *drm;     /* where the kernel tells of connectors; NULL: CONNECTORS_DIR of connectors.h */
 } DisplaysPolicy;
 
 typedef struct DisplaysPeer {
@@ -36,6 +38,11 @@ void displays_free(Displays *displays);
 
 /* Serve a desktop; the layout is reported at once and at each change. The connection must outlive its use. */
 gboolean displays_serve_x11(Displays *displays, X11 *x11, GError **error);
+gboolean displays_serve_kde(Displays *displays, Wayland *wayland, GError **error);
+gboolean displays_serve_wlr(Displays *displays, Wayland *wayland, GError **error);
+void displays_serve_mutter(Displays *displays, GDBusConnection *session_bus);
+/* Of a compositor that lets nobody change its outputs: only the layout. */
+void displays_serve_outputs(Displays *displays, Wayland *wayland);
 void displays_serve_none(Displays *displays);
 
 /* Name of the backend, for the user, and whether it can change anything; NULL: none. */

@@ -334,17 +334,28 @@ void inflow_reset(Inflow *inflow, gboolean crlf)
     update(inflow);
 }
 
+static Digest digest(GBytes *value)
+{
+    Digest result = { 0 };
+    const guint8 *data = g_bytes_get_data(value, &result.size);
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    g_checksum_update(checksum, data, MIN(result.size, DIGEST_BYTES));
+    gsize got = sizeof result.bytes;
+    g_checksum_get_digest(checksum, result.bytes, &got);
+    return result;
+}
+
+void inflow_made(Inflow *inflow, guint8 selection, guint32 type, guint32 from, GBytes *value)
+{
+    if (selection_made(inflow->selections[selection], type, from))
+        inflow->round[selection][type].digest = digest(value);
+}
+
 gboolean inflow_same(const Inflow *inflow, guint8 selection, guint32 type, GBytes *value)
 {
-    const Digest *digest = &inflow->round[selection][type].digest;
-    gsize size;
-    const guint8 *data = g_bytes_get_data(value, &size);
-    if (size == 0 || size != digest->size)
+    const Digest *read = &inflow->round[selection][type].digest;
+    if (g_bytes_get_size(value) == 0 || g_bytes_get_size(value) != read->size)
         return FALSE;
-    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    g_checksum_update(checksum, data, MIN(size, DIGEST_BYTES));
-    guint8 bytes[DIGEST_SIZE];
-    gsize got = sizeof bytes;
-    g_checksum_get_digest(checksum, bytes, &got);
-    return memcmp(bytes, digest->bytes, sizeof bytes) == 0;
+    const Digest now = digest(value);
+    return memcmp(now.bytes, read->bytes, sizeof now.bytes) == 0;
 }

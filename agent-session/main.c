@@ -3,7 +3,7 @@
  * spice-agent-session: clipboard, displays and file transfers of one user's graphical session.
  *
  * What can wake the process: the system bus (system daemon, logind), the session bus, the display server, the two sockets of
- * client.h, inotify while a display is looked for, signals, and the timers of what is under way.
+ * client.h, inotify while a desktop is looked for, signals, and the timers of what is under way.
  */
 #include "backends.h"
 #include "client.h"
@@ -224,6 +224,11 @@ static void on_clipboard_lost(const char *why, gpointer user)
     backends_lost_clipboard(((Session *) user)->backends, why);
 }
 
+static void on_no_primary(gpointer user)
+{
+    backends_no_primary(((Session *) user)->backends);
+}
+
 static void on_displays_lost(const char *why, gpointer user)
 {
     backends_lost_displays(((Session *) user)->backends, why);
@@ -236,6 +241,7 @@ static const ClipboardPeer clipboard_peer_functions = {
     .pause = pause_control,
     .refused = on_refused,
     .lost = on_clipboard_lost,
+    .no_primary = on_no_primary,
 };
 
 static const FilesPeer files_peer_functions = { .send = send_files, .refused = on_refused };
@@ -260,7 +266,7 @@ static gboolean on_serve(const BackendsPlace *place, gpointer user)
     if (!backends_serve(session->backends, place))
         return FALSE;
     const char *name = place == NULL ? "" : place->wayland != NULL ? place->wayland : place->display;
-    service_set(session->service, "Display", g_variant_new_string(name));
+    service_set(session->service, "Display", g_variant_new_take_string(g_utf8_make_valid(name, -1)));
     return TRUE;
 }
 

@@ -47,13 +47,12 @@ static const char *const about[] = {
 /* FALSE if the name is too long. Parameters' values may be quoted. */
 static gboolean normalize(const char *name, char ret_name[static MIME_NAME_MAX])
 {
+    if (strnlen(name, MIME_NAME_MAX) == MIME_NAME_MAX)
+        return FALSE;
     gsize size = 0;
     for (; *name != '\0'; name++) {
-        if (g_ascii_isspace(*name) || *name == '"')
-            continue;
-        if (size == MIME_NAME_MAX - 1)
-            return FALSE;
-        ret_name[size++] = g_ascii_tolower(*name);
+        if (!g_ascii_isspace(*name) && *name != '"')
+            ret_name[size++] = g_ascii_tolower(*name);
     }
     ret_name[size] = '\0';
     return TRUE;
@@ -78,7 +77,7 @@ static gboolean is_about(const char *normal)
 void mime_offer_add(MimeOffer *offer, const char *name)
 {
     char normal[MIME_NAME_MAX];
-    gboolean fits = normalize(name, normal) && strlen(name) < MIME_NAME_MAX;
+    gboolean fits = normalize(name, normal);
     gsize row = fits ? find(normal) : G_N_ELEMENTS(rows);
     if (row == G_N_ELEMENTS(rows)) {
         offer->foreign |= !fits || !is_about(normal);
@@ -114,7 +113,7 @@ guint mime_list(guint32 types, const char **ret_list)
 
 GBytes *mime_decode(MimeForm form, GByteArray *data)
 {
-    if (form == MIME_FORM_RAW || g_utf8_validate_len((const char *) data->data, data->len, NULL))
+    if (form == MIME_FORM_RAW || data->len == 0 || g_utf8_validate_len((const char *) data->data, data->len, NULL))
         return g_byte_array_free_to_bytes(data);
     GByteArray *text = latin1_to_utf8(data->data, data->len);
     g_byte_array_unref(data);

@@ -2,8 +2,8 @@
 /*
  * pipefetch.h - gather values that programs write into pipes.
  *
- * A value is gathered whole, since its size must be known before its first byte can go to the SPICE client. It ends when
- * the pipe does: a program that dies in the middle cannot be told from one that is done. Never blocks.
+ * A value is gathered whole, since its size must be known before its first byte can go to the SPICE client. It ends
+ * when the pipe does: a program that dies in the middle cannot be told from one that is done. Never blocks.
  */
 #ifndef PIPEFETCH_H
 #define PIPEFETCH_H

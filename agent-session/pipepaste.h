@@ -2,10 +2,10 @@
 /*
  * pipepaste.h - give selection content to programs that paste, by pipes that they read.
  *
- * A value goes to the pipe as it comes, at the reader's pace: what waits here is less than PIPEPASTE_CHUNK and one piece,
- * and more only for a reader that pauses, as far as inflow.h goes on then. A pipe can only end: for its reader a value
- * that breaks off looks whole, unless `pasted` has a way to say so. SIGPIPE must be ignored, as GLib does with its first
- * socket. Never blocks.
+ * A value goes to the pipe as it comes, at the reader's pace: what waits here is less than PIPEPASTE_CHUNK and one
+ * piece, and more only for a reader that pauses, as far as inflow.h goes on then. A pipe can only end: for its reader
+ * a value that breaks off looks whole, unless `pasted` has a way to say so. SIGPIPE must be ignored, as GLib does with
+ * its first socket. Never blocks.
  */
 #ifndef PIPEPASTE_H
 #define PIPEPASTE_H
@@ -23,8 +23,8 @@ typedef struct PipePaste PipePaste;
 typedef void (*PipePasted)(guint32 serial, gboolean whole, gpointer user);
 
 /*
- * A reader that takes nothing for `timeout_ms` is given up. Of the events, with their `user`, want(), ready() and gone()
- * are called. `pasted` may be NULL.
+ * A reader that takes nothing for `timeout_ms` is given up. Of the events, with their `user`, want(), ready() and
+ * gone() are called. `pasted` may be NULL.
  */
 PipePaste *pipepaste_new(guint timeout_ms, const ClipboardBackendEvents *events, gpointer user, PipePasted pasted,
                          gpointer pasted_user);

@@ -121,13 +121,20 @@ uint32_t plan_logical(uint32_t pixels, double scale)
     return scale > 0 ? (uint32_t) (pixels / scale) : pixels;
 }
 
-static void set_mode(PlanHead *head, uint32_t w, uint32_t h, double scale)
+static void set_mode(const PlanLimits *limits, PlanHead *head, uint32_t w, uint32_t h, double scale)
 {
     head->scale = scale > 0 ? scale : 1;
     head->mode_w = w;
     head->mode_h = h;
-    head->w = plan_logical(w, head->scale);
-    head->h = plan_logical(h, head->scale);
+    head->w = limits->pixels ? w : plan_logical(w, head->scale);
+    head->h = limits->pixels ? h : plan_logical(h, head->scale);
+}
+
+/* The client's positions may be anywhere, and scales below 1. */
+static int32_t logical_position(int32_t pixels, double scale)
+{
+    double at = floor(pixels / scale);
+    return at > INT32_MAX ? INT32_MAX : at < INT32_MIN ? INT32_MIN : (int32_t) at;
 }
 
 static bool one_scale(const Plan *plan)
@@ -165,9 +172,9 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const PlanOutput 
         if (w != monitor->width || h != monitor->height)
             adjusted |= PLAN_CLAMPED;
         double scale = limits->auto_scale ? plan_scale(w, monitor->width_mm) : 0;
-        set_mode(head, w - w % limits->step, h, scale > 0 ? scale : outputs[i].scale);
-        head->x = (int32_t) floor(monitor->x / head->scale);
-        head->y = (int32_t) floor(monitor->y / head->scale);
+        set_mode(limits, head, w - w % limits->step, h, scale > 0 ? scale : outputs[i].scale);
+        head->x = limits->pixels ? monitor->x : logical_position(monitor->x, head->scale);
+        head->y = limits->pixels ? monitor->y : logical_position(monitor->y, head->scale);
         head->width_mm = monitor->width_mm;
         head->height_mm = monitor->height_mm;
     }
@@ -175,7 +182,8 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const PlanOutput 
         return PLAN_NOTHING_ON;
     bool placed = false;
     if (monitors->flags & VD_AGENT_CONFIG_MONITORS_FLAG_USE_POS) {
-        placed = to_origin(&plan, &adjusted) && one_scale(&plan) && !any_overlap(&plan, true) && fit(limits, &plan);
+        placed = to_origin(&plan, &adjusted) && (limits->pixels || one_scale(&plan)) && !any_overlap(&plan, true) &&
+                 fit(limits, &plan);
         if (!placed)
             adjusted |= PLAN_REPACKED;
     } else {
@@ -215,9 +223,9 @@ PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput 
         head->x = output->on ? output->x : right;
         head->y = output->on ? output->y : 0;
         if (preferred) {
-            set_mode(head, output->preferred_w, output->preferred_h, output->scale);
+            set_mode(limits, head, output->preferred_w, output->preferred_h, output->scale);
         } else {
-            set_mode(head, output->mode_w, output->mode_h, output->scale);
+            set_mode(limits, head, output->mode_w, output->mode_h, output->scale);
             head->w = output->w;
             head->h = output->h;
         }
@@ -230,6 +238,48 @@ PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput 
         return PLAN_TOO_LARGE;
     *ret_plan = plan;
     return PLAN_OK;
+}
+
+/* Do two rectangles have a piece of an edge in common? */
+static bool touch(const PlanHead *a, const PlanHead *b)
+{
+    int64_t ax2 = (int64_t) a->x + a->w, ay2 = (int64_t) a->y + a->h;
+    int64_t bx2 = (int64_t) b->x + b->w, by2 = (int64_t) b->y + b->h;
+    return ((ax2 == b->x || bx2 == a->x) && a->y < by2 && b->y < ay2) ||
+           ((ay2 == b->y || by2 == a->y) && a->x < bx2 && b->x < ax2);
+}
+
+/* Can one go from each output to each other without leaving the desktop? */
+static bool in_one_piece(const Plan *plan)
+{
+    bool reached[LIMIT_DISPLAYS] = { false }, more = true;
+    size_t on = 0, count = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        on += plan->head[i].on;
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < plan->count; i++) {
+            const PlanHead *head = &plan->head[i];
+            bool found = count == 0;
+            for (size_t j = 0; j < plan->count && !found; j++)
+                found = reached[j] && (touch(head, &plan->head[j]) || mirrored(head, &plan->head[j]));
+            if (!head->on || reached[i] || !found)
+                continue;
+            reached[i] = more = true;
+            count++;
+        }
+    }
+    return count == on;
+}
+
+bool plan_join(const PlanLimits *limits, Plan *plan)
+{
+    bool left = false, top = false;
+    for (size_t i = 0; i < plan->count; i++) {
+        left = left || (plan->head[i].on && plan->head[i].x == 0);
+        top = top || (plan->head[i].on && plan->head[i].y == 0);
+    }
+    return (left && top && !any_overlap(plan, false) && in_one_piece(plan) && fit(limits, plan)) || pack(limits, plan);
 }
 
 static bool near(int64_t a, int64_t b, int64_t tolerance)

@@ -3,8 +3,7 @@
  * plan.h - where outputs shall go: from what is there and what is asked to a layout without overlap (pure).
  *
  * The size of an output's mode is in pixels, that of its rectangle in units of the desktop: pixels divided by the
- * output's scale. Both are meant after rotation. An index is the place of an output in the backend's list, which is
- * also the number of the SPICE display.
+ * output's scale. Both are meant after rotation. An index is the place of an output in the backend's list.
  */
 #ifndef PLAN_H
 #define PLAN_H
@@ -31,6 +30,7 @@ typedef struct PlanLimits {
     uint32_t min_w, min_h, max_w, max_h; /* of the whole desktop */
     uint32_t step;   /* widths that are asked are rounded down to a multiple of this; not 0 */
     bool auto_scale; /* outputs have scales, and take that of plan_scale() where the client gives a physical size */
+    bool pixels;     /* rectangles are in pixels too, whatever the scale */
 } PlanLimits;
 
 /* An output as it shall be. All fields but `on` are 0 for one that is off. */
@@ -90,6 +90,12 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const PlanOutput 
  * side in their order from left to right.
  */
 PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan);
+
+/*
+ * For a desktop that takes no gaps, after the sizes of rectangles were changed: if outputs overlap, are not in one
+ * piece or leave a margin, all are placed side by side. False, and the plan is of no use, if that exceeds the limits.
+ */
+bool plan_join(const PlanLimits *limits, Plan *plan);
 
 /* Is everything as planned? Rectangles of scaled outputs may be off by one. */
 bool plan_is_current(const Plan *plan, const PlanOutput *outputs);

@@ -219,6 +219,14 @@ void selection_answered(Selection *selection, guint32 type, gboolean delivered)
         selection->seen |= 1u << type;
 }
 
+gboolean selection_made(Selection *selection, guint32 type, guint32 from)
+{
+    if (selection->owner != SELECTION_HOST || selection->flight[from].closed)
+        return FALSE;
+    selection->seen |= 1u << type;
+    return TRUE;
+}
+
 /* Nothing more is awaited of an answer that was given up. */
 static gboolean waits(const SelectionFlight *flight)
 {

@@ -141,6 +141,9 @@ void selection_progress(Selection *selection, gint64 now);
 /* `delivered`: some program has got all of it. */
 void selection_answered(Selection *selection, guint32 type, gboolean delivered);
 
+/* A program got all of a value of this type that was made of the answer of type `from`; FALSE if that is outdated. */
+gboolean selection_made(Selection *selection, guint32 type, guint32 from);
+
 /*
  * The next type whose request has heard nothing for `timeout`, or 0. Its pastes end with nothing. An answer that has
  * begun goes on and is dropped: those who wait for its end have waited long enough as well, and end too.

@@ -135,6 +135,7 @@ Service *service_new(GDBusConnection *bus, const ServiceEvents *events, gpointer
     set_default(service, "Session", g_variant_new_string(""));
     set_default(service, "Display", g_variant_new_string(""));
     set_default(service, "Backends", g_variant_new("a{ss}", NULL));
+    set_default(service, "Compositor", g_variant_new("a{sv}", NULL));
     set_default(service, "Policy", g_variant_new("a{ss}", NULL));
     set_default(service, "Outputs", g_variant_new("a(suuiiuuu)", NULL));
     set_default(service, "Version", g_variant_new_string(SPICE_PV_VERSION));

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define _GNU_SOURCE
 #include "wayland.h"
 
 #include "log.h"
@@ -30,6 +31,7 @@ struct Wayland {
     struct wl_callback *sync;
     GSource *source;
     gpointer tag;
+    GIOCondition watched;
     gboolean reading; /* between wl_display_prepare_read() and read or cancel */
     guint closed_id, ready_id;
     WaylandEvents events;
@@ -99,7 +101,9 @@ static gboolean source_prepare(GSource *base, int *ret_timeout)
     GIOCondition want = G_IO_IN;
     if (wl_display_flush(wayland->display) < 0 && errno == EAGAIN)
         want |= G_IO_OUT;
-    g_source_modify_unix_fd(base, wayland->tag, want);
+    if (want != wayland->watched) /* it makes the loop go round once more */
+        g_source_modify_unix_fd(base, wayland->tag, want);
+    wayland->watched = want;
     return FALSE;
 }
 
@@ -197,6 +201,35 @@ guint32 wayland_version(const Wayland *wayland, const char *interface)
     return global != NULL ? global->version : 0;
 }
 
+GVariant *wayland_globals(const Wayland *wayland)
+{
+    GVariantBuilder globals;
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+    g_variant_builder_init(&globals, G_VARIANT_TYPE("a{su}"));
+    for (guint i = 0; i < wayland->globals->len; i++) {
+        const Global *global = &g_array_index(wayland->globals, Global, i);
+        if (g_utf8_validate(global->interface, -1, NULL) && g_hash_table_add(seen, global->interface))
+            g_variant_builder_add(&globals, "{su}", global->interface, global->version);
+    }
+    return g_variant_builder_end(&globals);
+}
+
+int wayland_pid(const Wayland *wayland)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int fd = wl_display_get_fd(wayland->display);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? (int) peer.pid : 0;
+}
+
+char *wayland_program(const Wayland *wayland)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/comm", wayland_pid(wayland));
+    char *name = NULL;
+    g_file_get_contents(path, &name, NULL, NULL);
+    return name != NULL ? g_strchomp(name) : g_strdup("");
+}
+
 gpointer wayland_bind_name(Wayland *wayland, guint32 name, const struct wl_interface *interface, guint32 version)
 {
     return wl_registry_bind(wayland->registry, name, interface, version);
@@ -253,7 +286,7 @@ static int connect_to(const char *path, GError **error)
 }
 
 /* libwayland's own goes to stderr; what it says is also in closed(). */
-static void on_log(const char *format, va_list arguments)
+static void G_GNUC_PRINTF(1, 0) on_log(const char *format, va_list arguments)
 {
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     g_debug("%s", g_strchomp(text));
@@ -283,6 +316,7 @@ Wayland *wayland_new(const char *path, const WaylandEvents *events, gpointer use
     wayland->source = g_source_new(&source_funcs, sizeof(Source));
     ((Source *) wayland->source)->wayland = wayland;
     wayland->tag = g_source_add_unix_fd(wayland->source, wl_display_get_fd(wayland->display), G_IO_IN);
+    wayland->watched = G_IO_IN;
     g_source_attach(wayland->source, NULL);
     return wayland;
 }

@@ -34,6 +34,15 @@ struct wl_display *wayland_display(Wayland *wayland);
 /* The version of a global by its interface's name; 0: there is none. */
 guint32 wayland_version(const Wayland *wayland, const char *interface);
 
+/* All interfaces that have a global, with versions: a{su}, floating. */
+GVariant *wayland_globals(const Wayland *wayland);
+
+/* Process that listens on the socket; 0 if it cannot be told. */
+int wayland_pid(const Wayland *wayland);
+
+/* Name of the program that listens on the socket, as in /proc/PID/comm; "" if it cannot be told. To be freed. */
+char *wayland_program(const Wayland *wayland);
+
 /* Bind the first global of an interface, in at most `version`; NULL: there is none. The proxy is the caller's. */
 gpointer wayland_bind(Wayland *wayland, const struct wl_interface *interface, guint32 version);
 

@@ -3,6 +3,7 @@
 
 #include "log.h"
 
+#include <X11/extensions/Xfixes.h>
 #include <gio/gio.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -160,6 +161,14 @@ void x11_free(X11 *x11)
     XCloseDisplay(x11->display);
     connections = g_slist_remove(connections, x11);
     g_free(x11);
+}
+
+void x11_let_end(X11 *x11)
+{
+    int event_base, error_base, major = 0, minor = 0;
+    if (XFixesQueryExtension(x11->display, &event_base, &error_base) &&
+        XFixesQueryVersion(x11->display, &major, &minor) && major >= 6)
+        XFixesSetClientDisconnectMode(x11->display, XFixesClientDisconnectFlagTerminate);
 }
 
 Display *x11_display(X11 *x11)

@@ -26,6 +26,9 @@ typedef gboolean (*X11Handler)(const XEvent *event, gpointer user);
 X11 *x11_new(const char *display, const char *xauthority, void (*closed)(gpointer user), gpointer user, GError **error);
 void x11_free(X11 *x11);
 
+/* Do not be the client for which a server goes on running that would end with its last one, if it can tell (XFixes 6). */
+void x11_let_end(X11 *x11);
+
 /* Borrowed. */
 Display *x11_display(X11 *x11);
 Window x11_root(X11 *x11);

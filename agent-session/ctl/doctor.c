@@ -2,6 +2,7 @@
 #include "doctor.h"
 
 #include "bus.h"
+#include "compositor.h"
 #include "options.h"
 #include "status.h"
 
@@ -333,43 +334,76 @@ static void check_pvmouse(Doctor *d)
     }
 }
 
-/* logind's view: this user's graphical session. */
-static void check_login(Doctor *d)
+/*
+ * The session to look at: of this user, active on the seat or, failing that, the one that logind takes for the main one.
+ * Sets d->login; returns the object's path, or NULL after saying what is wrong.
+ */
+static char *find_login(Doctor *d)
 {
     g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) session = NULL;
     g_autoptr(GVariant) user = NULL;
-    g_autoptr(GVariant) user_properties = NULL;
     g_autoptr(GVariant) properties = NULL;
+    guint active = G_MAXUINT32;
     const char *path;
     const char *id = "";
-    const char *seat = "";
 
+    if (d->agent && g_variant_lookup(d->agent, "ActiveUser", "u", &active) && active == getuid()) {
+        id = text_of(d->agent, "ActiveSession");
+        session = bus_call(d->system, LOGIN, LOGIN_PATH, LOGIN ".Manager", "GetSession", g_variant_new("(s)", id),
+                           "(o)", NULL);
+    }
+    if (session) {
+        g_variant_get(session, "(&o)", &path);
+        d->login = g_strdup(id);
+        return g_strdup(path);
+    }
+    id = "";
     user = bus_call(d->system, LOGIN, LOGIN_PATH, LOGIN ".Manager", "GetUser", g_variant_new("(u)", (guint)getuid()),
                     "(o)", &error);
     if (user) {
         g_variant_get(user, "(&o)", &path);
-        user_properties = bus_properties(d->system, LOGIN, path, LOGIN ".User", &error);
+        properties = bus_properties(d->system, LOGIN, path, LOGIN ".User", NULL);
     } else if (bus_nobody_there(error)) {
         say(d, PROBLEM, "It comes with systemd (or elogind) and libpam-systemd.", "logind does not answer");
-        return;
+        return NULL;
     }
-    if (user_properties) {
-        g_variant_lookup(user_properties, "Display", "(&s&o)", &id, &path);
+    if (properties) {
+        g_variant_lookup(properties, "Display", "(&s&o)", &id, &path);
     }
     if (!*id) {
         say(d, PROBLEM, "Log in on the virtual machine's own screen; run this as the user who did.",
             "user %s has no graphical session", g_get_user_name());
-        return;
+        return NULL;
     }
     d->login = g_strdup(id);
+    return g_strdup(path);
+}
 
+/* logind's view: this user's graphical session. */
+static void check_login(Doctor *d)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) properties = NULL;
+    g_autofree char *path = find_login(d);
+    const char *id = d->login;
+    const char *seat = "";
+
+    if (!path) {
+        return;
+    }
     properties = bus_properties(d->system, LOGIN, path, LOGIN ".Session", &error);
     if (!properties) {
         say(d, PROBLEM, NULL, "session %s: %s", id, bus_error_text(error));
         return;
     }
     g_variant_lookup(properties, "Seat", "(&s&o)", &seat, NULL);
-    if (!g_str_equal(seat, "seat0")) {
+    if (!*seat) {
+        say(d, PROBLEM,
+            "A compositor that was started by ssh is served when its user is logged in on the machine's own screen too,\n"
+            "which may be a text console: log in there, or start the compositor from there.",
+            "session %s has no seat", id);
+    } else if (!g_str_equal(seat, "seat0")) {
         say(d, PROBLEM, "The agent serves seat0 only, which is what a SPICE client shows.",
             "session %s is on seat '%s'", id, seat);
     } else if (!flag_of(properties, "Active")) {
@@ -380,29 +414,51 @@ static void check_login(Doctor *d)
         say(d, OK, NULL, "session %s: %s, seat0, active%s", id, text_of(properties, "Type"),
             flag_of(properties, "LockedHint") ? ", locked (no file transfers now)" : "");
     }
-    if (g_str_equal(text_of(properties, "Type"), "wayland")) {
-        say(d, PROBLEM, "Choose a session on Xorg at the login screen.",
-            "session type wayland: clipboard, displays and layout are served on X11 only");
-    }
     if (d->agent && !g_str_equal(text_of(d->agent, "ActiveSession"), id) && flag_of(properties, "Active")) {
         say(d, PROBLEM, "sudo systemctl restart spice-agent-system",
             "the system daemon takes session '%s' for the active one", text_of(d->agent, "ActiveSession"));
     }
 }
 
+/* Returns what the compositor offers, NULL when that is not known. */
+static GVariant *check_compositor(Doctor *d, GVariant *compositor)
+{
+    GVariant *globals = g_variant_lookup_value(compositor, "globals", G_VARIANT_TYPE("a{su}"));
+    const char *program = text_of(compositor, "program");
+
+    if (globals) {
+        g_autofree char *protocols = compositor_protocols(globals);
+
+        say(d, OK, NULL, "compositor %s: %s", program, protocols);
+    } else {
+        say(d, PROBLEM, "It is waited for. If it hangs: loginctl terminate-session, and log in again.",
+            "compositor %s does not answer", program);
+    }
+    return globals;
+}
+
 static void check_backends(Doctor *d)
 {
     g_autoptr(GVariant) backends = g_variant_lookup_value(d->session, "Backends", G_VARIANT_TYPE("a{ss}"));
+    g_autoptr(GVariant) compositor = g_variant_lookup_value(d->session, "Compositor", G_VARIANT_TYPE_VARDICT);
+    g_autoptr(GVariant) globals = NULL;
     GVariantIter iter;
     const char *service, *backend;
 
     if (!backends) {
         return;
     }
+    if (compositor && g_variant_n_children(compositor) > 0) {
+        globals = check_compositor(d, compositor);
+    }
     g_variant_iter_init(&iter, backends);
     while (g_variant_iter_next(&iter, "{&s&s}", &service, &backend)) {
-        say(d, g_str_equal(backend, "none: disabled") ? NOTE : g_str_has_prefix(backend, "none") ? PROBLEM : OK, NULL,
-            "%s: %s", service, backend);
+        gboolean none = g_str_has_prefix(backend, "none");
+        gboolean disabled = g_str_equal(backend, "none: disabled");
+        const char *advice = none && !disabled && globals
+                                 ? compositor_advice(text_of(compositor, "program"), globals, service) : NULL;
+
+        say(d, disabled ? NOTE : none ? PROBLEM : OK, advice, "%s: %s", service, backend);
     }
 }
 
@@ -432,7 +488,8 @@ static void check_session(Doctor *d)
     if (!*display) {
         say(d, PROBLEM,
             "It waits for one. From a terminal on the desktop:\n"
-            "systemctl --user import-environment DISPLAY XAUTHORITY && systemctl --user restart spice-agent-session",
+            "systemctl --user import-environment DISPLAY XAUTHORITY WAYLAND_DISPLAY\n"
+            "systemctl --user restart spice-agent-session",
             "session daemon serves no display");
     } else if (d->login && !g_str_equal(id, d->login)) {
         say(d, PROBLEM, "systemctl --user restart spice-agent-session",

@@ -33,6 +33,7 @@ static const Row session_rows[] = {
     {"ClientConnected", "client connected"},
     {"Session", "session"},
     {"Display", "display"},
+    {"Compositor", "compositor"},
     {"Backends", "backends"},
     {"Outputs", "outputs"},
     {"Policy", "policy"},
@@ -59,9 +60,25 @@ char *status_capabilities(GVariant *numbers)
     return g_string_free(text, FALSE);
 }
 
+/* "wl_compositor 4, wl_shm 1, …" */
+static char *globals_text(GVariant *globals)
+{
+    GString *text = g_string_new(NULL);
+    GVariantIter iter;
+    const char *name;
+    guint version;
+
+    g_variant_iter_init(&iter, globals);
+    while (g_variant_iter_next(&iter, "{&su}", &name, &version)) {
+        g_string_append_printf(text, "%s%s %u", text->len > 0 ? ", " : "", name, version);
+    }
+    return g_string_free(text, FALSE);
+}
+
 /* One line of a list. */
 static char *item_text(GVariant *item)
 {
+    g_autoptr(GVariant) value = NULL;
     const char *name, *text;
     guint id, w, h, lw, lh, transform;
     gint x, y;
@@ -79,6 +96,14 @@ static char *item_text(GVariant *item)
     if (g_variant_is_of_type(item, G_VARIANT_TYPE("{ss}"))) {
         g_variant_get(item, "{&s&s}", &name, &text);
         return g_strdup_printf("%s: %s", name, text);
+    }
+    if (g_variant_is_of_type(item, G_VARIANT_TYPE("{sv}"))) {
+        g_variant_get(item, "{&sv}", &name, &value);
+        g_autofree char *shown = g_variant_is_of_type(value, G_VARIANT_TYPE("a{su}")) ? globals_text(value)
+                                 : g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_dup_string(value, NULL)
+                                                                                      : g_variant_print(value, FALSE);
+
+        return g_strdup_printf("%s: %s", name, shown);
     }
     if (g_variant_is_of_type(item, G_VARIANT_TYPE("{st}"))) {
         g_variant_get(item, "{&st}", &name, &number);

@@ -27,16 +27,17 @@ static void on_unstructured_log(G_GNUC_UNUSED const char *domain, G_GNUC_UNUSED 
     g_string_append_printf(logged, "%s\n", message);
 }
 
-void cliptest_init(int *argc, char ***argv)
+void cliptest_init_in(int *argc, char ***argv, const char *variable, const char *const *server)
 {
-    if (getenv("XORG_PID") == NULL) {
+    if (getenv(variable) == NULL) {
         g_autoptr(GPtrArray) command = g_ptr_array_new();
-        g_ptr_array_add(command, (char *) SOURCE_DIR "/tests/session/xorg");
+        for (; *server != NULL; server++)
+            g_ptr_array_add(command, (char *) *server);
         for (int i = 0; i < *argc; i++)
             g_ptr_array_add(command, (*argv)[i]);
         g_ptr_array_add(command, NULL);
         execv(command->pdata[0], (char **) command->pdata);
-        g_error("cannot run tests/session/xorg");
+        g_error("cannot run %s", (char *) command->pdata[0]);
     }
     signal(SIGPIPE, SIG_IGN); /* as GLib does in a daemon, when it uses its first socket */
     g_test_init(argc, argv, NULL);
@@ -46,11 +47,28 @@ void cliptest_init(int *argc, char ***argv)
     g_log_set_default_handler(on_unstructured_log, NULL);
 }
 
+void cliptest_init(int *argc, char ***argv)
+{
+    static const char *const xorg[] = { SOURCE_DIR "/tests/session/xorg", NULL };
+    cliptest_init_in(argc, argv, "XORG_PID", xorg);
+}
+
 gboolean cliptest_logged(const char *text)
 {
     gboolean found = strstr(logged->str, text) != NULL;
     g_string_truncate(logged, 0);
     return found;
+}
+
+void cliptest_forget_log(void)
+{
+    g_string_truncate(logged, 0);
+}
+
+void cliptest_check_log(void)
+{
+    if (strstr(logged->str, "bug:") != NULL || strstr(logged->str, "x11:") != NULL)
+        g_error("logged:\n%s", logged->str);
 }
 
 static void on_closed(gpointer user)
@@ -62,7 +80,7 @@ static void on_closed(gpointer user)
 void cliptest_set_up(Fixture *f, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
-    g_string_truncate(logged, 0);
+    cliptest_forget_log();
     f->x11 = x11_new(getenv("DISPLAY"), NULL, on_closed, f, &error);
     g_assert_no_error(error);
     f->host = host_new(data != NULL ? data : &host_policy);
@@ -74,8 +92,7 @@ void cliptest_set_up(Fixture *f, gconstpointer data)
 
 void cliptest_tear_down(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
-    if (strstr(logged->str, "bug:") != NULL || strstr(logged->str, "x11:") != NULL)
-        g_error("logged:\n%s", logged->str);
+    cliptest_check_log();
     if (f->program != NULL)
         xprogram_free(f->program);
     host_free(f->host);

@@ -23,6 +23,9 @@ typedef struct Fixture {
 /* Run the program again with a private X server, unless it runs with one, and prepare for g_test_run(). */
 void cliptest_init(int *argc, char ***argv);
 
+/* The same with another server: the command that starts it, up to NULL, and what it sets in the environment. */
+void cliptest_init_in(int *argc, char ***argv, const char *variable, const char *const *server);
+
 /* Sets up a clipboard with a client and a program; `data` is the ClipboardPolicy or NULL for host_policy. */
 void cliptest_set_up(Fixture *f, gconstpointer data);
 void cliptest_tear_down(Fixture *f, gconstpointer data);
@@ -43,6 +46,10 @@ GBytes *cliptest_run(const char *command);
 
 /* Has this been logged? Forgets what was. */
 gboolean cliptest_logged(const char *text);
+void cliptest_forget_log(void);
+
+/* Fails the test if a mistake of ours was logged. */
+void cliptest_check_log(void);
 
 /* Resident memory of this process, KiB: now, and the most since the last reset. */
 gsize cliptest_memory(void);

@@ -53,8 +53,8 @@ def settle(seconds=0.3):
 
 
 class Bus:
-    def __init__(self):
-        self.process = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address=1"],
+    def __init__(self, config="--session"):
+        self.process = subprocess.Popen(["dbus-daemon", config, "--nofork", "--print-address=1"],
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         atexit.register(self.process.kill)
         self.address = self.process.stdout.readline().strip()
@@ -91,7 +91,7 @@ class End:
 
     def __init__(self, sock):
         self.sock = sock
-        self.bytes = b""
+        self.bytes = bytearray()  # 50 MB come in small pieces
         self.messages = []  # (type, body)
         self.closed = False
 
@@ -109,8 +109,8 @@ class End:
             _, kind, _, size = struct.unpack_from("<IIQI", self.bytes)
             if len(self.bytes) < 20 + size:
                 break
-            self.messages.append((kind, self.bytes[20:20 + size]))
-            self.bytes = self.bytes[20 + size:]
+            self.messages.append((kind, bytes(self.bytes[20:20 + size])))
+            del self.bytes[:20 + size]
 
     def send(self, data):
         """Send all, while the main loop runs."""
@@ -226,8 +226,10 @@ class Agent:
 
 
 class Daemon:
-    def __init__(self, system, session=None, config="", display=None, logind="1", args=(), env=()):
+    def __init__(self, system, session=None, config="", display=None, logind="1", args=(), env=(), user=None):
         self.directory = tempfile.TemporaryDirectory()
+        if user is not None:
+            os.chown(self.directory.name, user, -1)
         if config:
             with open(os.path.join(self.directory.name, "agent-session.conf"), "w", encoding="utf-8") as file:
                 file.write(config)
@@ -243,10 +245,13 @@ class Daemon:
             environment["XDG_SESSION_ID"] = logind
         environment.update(env)
         self.log = open(os.path.join(self.directory.name, "log"), "w+", encoding="utf-8")
-        self.process = subprocess.Popen([PROGRAM, "--debug", "--bus", system.address, "--config", self.directory.name,
-                                         *args], env=environment, stdin=subprocess.DEVNULL, stdout=self.log,
-                                        stderr=self.log)
-
+        with open(PROGRAM, "rb") as program:
+            # By its descriptor, since another user may be kept out of the directories that lead to it.
+            self.process = subprocess.Popen([PROGRAM, "--debug", "--bus", system.address, "--config",
+                                             self.directory.name, *args], env=environment, stdin=subprocess.DEVNULL,
+                                            stdout=self.log, stderr=self.log, user=user, group=user,
+                                            executable="/proc/self/fd/%d" % program.fileno(),
+                                            pass_fds=[program.fileno()])
         atexit.register(self.process.kill)
 
     def text(self):

@@ -93,6 +93,12 @@ class Login(Peer):
             raise dbus.DBusException("no user %d" % uid, name=LOGIN + ".NoSuchUser")
         return object_path(LOGIN) + "/user/me"
 
+    @dbus.service.method(LOGIN + ".Manager", in_signature="s", out_signature="o")
+    def GetSession(self, name):
+        if name != "7":
+            raise dbus.DBusException("no session %s" % name, name=LOGIN + ".NoSuchSession")
+        return object_path(LOGIN) + "/session/one"
+
 
 class Systemd(Peer):
     @dbus.service.method(SYSTEMD + ".Manager", in_signature="s", out_signature="o")
@@ -111,6 +117,8 @@ def typed(signature, value):
         return dbus.Array(value, signature="(usuu)")
     if signature == "a(suuiiuuu)":
         return dbus.Array([dbus.Struct(item, signature="suuiiuuu") for item in value], signature="(suuiiuuu)")
+    if signature == "a{sv}":
+        value = {key: typed(*item) for key, item in value.items()}
     if signature.startswith("a{"):
         return dbus.Dictionary(value, signature=signature[2:-1])
     if signature == "(so)":
@@ -158,7 +166,8 @@ AGENT_FINE = {
 }
 SESSION_FINE = {
     "Version": ("s", "0.1"), "Connected": ("b", True), "ClientConnected": ("b", True), "Session": ("s", "7"),
-    "Display": ("s", ":77"), "Backends": ("a{ss}", {"clipboard": "x11", "displays": "x11", "files": "tmpfile"}),
+    "Display": ("s", ":77"), "Compositor": ("a{sv}", {}),
+    "Backends": ("a{ss}", {"clipboard": "x11", "displays": "x11", "layout": "x11", "files": "directory"}),
     "Policy": ("a{ss}", {"clipboard.to-host": "true", "clipboard.from-host": "true"}),
     "Outputs": ("a(suuiiuuu)", [["Virtual-2", 1366, 768, -1366, 10, 1366, 768, 0],
                                 ["Virtual-1", 1280, 800, 0, 0, 1280, 800, 0]]),
@@ -356,7 +365,9 @@ def test_doctor():
            "problem  unit spice-agent-system.service: missing")
     doctor(but(login={"Active": ("b", False)}), "problem  session 7 is in the background")
     doctor(but(login={"Seat": ("(so)", ["seat1", "/"])}), "problem  session 7 is on seat 'seat1'")
-    doctor(but(login={"Type": ("s", "wayland")}), "problem  session type wayland")
+    doctor(but(login={"Seat": ("(so)", ["", "/"])}), "problem  session 7 has no seat")
+    # Whatever session logind takes for the main one: the one on the seat counts.
+    doctor(but(user={"Display": ("(so)", ["5", object_path(LOGIN) + "/session/other"])}), "ok       session 7: x11")
     doctor(but(login={"Class": ("s", "greeter")}), "note     session 7 is of class greeter")
     doctor(but(user=None), "problem  user ")
     doctor(but(login=None), "problem  logind does not answer")
@@ -371,6 +382,44 @@ def test_doctor():
            "note     clipboard.to-host is off", "note     files: none: disabled", absent=["note     files.enabled"])
     doctor(but(units={"spice_agent_system": ("masked", "inactive", "dead")}),
            "problem  unit spice-agent-system.service: masked")
+
+
+def wayland(program, backends, **globals_):
+    """A session in which this compositor is served, or one that has not answered."""
+    compositor = {"socket": ["s", "/run/user/1000/wayland-1"], "program": ["s", program]}
+    if globals_:
+        compositor["globals"] = ["a{su}", globals_]
+    services = {"clipboard": "a", "displays": "b", "layout": "c", "files": "directory", **backends}
+    return but(login={"Type": ("s", "wayland")},
+               session={"Display": ("s", "/run/user/1000/wayland-1"), "Compositor": ("a{sv}", compositor),
+                        "Backends": ("a{ss}", services)})
+
+
+def test_doctor_compositor():
+    """What a compositor offers, and what to do about the rest."""
+    doctor(wayland("sway", {}, zwlr_data_control_manager_v1=2, wl_output=3, wl_shm=1), "ok       session 7: wayland",
+           "ok       session daemon 0.1 serves display /run/user/1000/wayland-1",
+           "ok       compositor sway: zwlr_data_control_manager_v1 2, wl_output 3; not offered: "
+           "ext_data_control_manager_v1, zwlr_output_manager_v1, kde_output_management_v2, zxdg_output_manager_v1, "
+           "gtk_shell1", "ok       clipboard: a", "ok       displays: b", "ok       layout: c",
+           absent=["note     X display", "ok       X extension"])
+    nothing = {name: "none: not here" for name in ("clipboard", "displays", "layout")}
+    doctor(wayland("weston", nothing, wl_output=4), "problem  clipboard: none: not here",
+           "         > Weston has no protocol for it. In a terminal, 'spice-agentctl copy'", "problem  displays: none",
+           "         > Weston has no protocol for it. Give the size in weston.ini", "problem  layout: none: not here")
+    doctor(wayland("cosmic-comp", nothing, wl_output=4), "         > COSMIC offers it to no program unless told so")
+    doctor(wayland("gnome-shell", nothing, wl_output=4, gtk_shell1=5), "         > GNOME has it on the session bus.",
+           absent=["         > A newer version"])
+    doctor(wayland("river", dict(nothing, files="none: disabled"), wl_output=4),
+           "         > A newer version of the compositor may have ext_data", "note     files: none: disabled")
+    doctor(wayland("sway", nothing), "problem  compositor sway does not answer", "problem  clipboard: none: not here",
+           absent=["         > A newer version"])
+    with Case(wayland("sway", {}, wl_output=4, wl_shm=1)):
+        text = " ".join(ctl("status")[0].decode().split())
+        for part in "compositor socket: /run/user/1000/wayland-1 program: sway", "globals: wl_output 4, wl_shm 1":
+            check(part in text, "status lacks '%s': %s" % (part, text))
+        shown = json.loads(ctl("status", "--json")[0])["session"]["Compositor"]
+        check(shown["globals"] == {"wl_output": 4, "wl_shm": 1}, "json: %s" % shown)
 
 
 def test_doctor_start():
@@ -437,6 +486,7 @@ def main():
             test_status()
             test_clipboard()
             test_doctor()
+            test_doctor_compositor()
             test_doctor_start()
             test_doctor_others(os.path.join(directory, "bin"))
         finally:

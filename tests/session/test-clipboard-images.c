@@ -2,6 +2,7 @@
 /* Images of another kind than their owner offers, made by spice-agent-convert, between a SPICE client and X programs. */
 #include "cliptest.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define PNG_ONLY (1u << VD_AGENT_CLIPBOARD_IMAGE_PNG)
@@ -131,6 +132,61 @@ static void test_goes_meanwhile(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     /* Torn down with the program running. */
 }
 
+/* A clipboard manager that reads a kind that was made, and then owns that alone, has nothing new. */
+static void test_echo(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    cliptest_grab(f, 0, 0, BMP_ONLY);
+    XResult *result = xprogram_paste(f->program, "CLIPBOARD", "image/png");
+    host_expect(f->host, "request 0 bmp");
+    host_answer(f->host, 0, VD_AGENT_CLIPBOARD_IMAGE_BMP, bmp, sizeof bmp, sizeof bmp);
+    host_until(result->done);
+    xprogram_offer(f->program, "image/png", NULL, result->data->data, result->data->len);
+    xprogram_own(f->program, "CLIPBOARD");
+    /* It is taken back, for the kinds that the manager does not have, and the client hears nothing of it. */
+    host_until(!xprogram_owns(f->program, "CLIPBOARD"));
+    g_assert_cmpuint(f->host->log->len, ==, 0);
+}
+
+/* Each that is gathered takes as much memory as the value: those beyond are refused before. */
+static void test_many(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    cliptest_grab(f, 0, 0, PNG_ONLY);
+    XResult *first = xprogram_paste(f->program, "CLIPBOARD", "image/bmp");
+    host_expect(f->host, "request 0 png");
+    XResult *second = xprogram_paste(f->program, "CLIPBOARD", "image/tiff");
+    XResult *third = xprogram_paste(f->program, "CLIPBOARD", "image/jpeg");
+    host_until(third->refused);
+    g_assert_false(first->refused || second->refused);
+    host_answer(f->host, 0, VD_AGENT_CLIPBOARD_IMAGE_PNG, png, sizeof png, sizeof png);
+    host_until(first->done && second->done);
+}
+
+static void on_pasted(G_GNUC_UNUSED GObject *source, GAsyncResult *result, gpointer user)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_false(g_task_propagate_boolean(G_TASK(result), &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+    *(gboolean *) user = TRUE;
+}
+
+/* A terminal whose image is being made when the daemon ends is told so. */
+static void test_ends_meanwhile(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    gboolean told = FALSE;
+    cliptest_grab(f, 0, 0, PNG_ONLY);
+    clipboard_paste(f->host->clipboard, 0, "image/bmp", open("/dev/null", O_WRONLY | O_CLOEXEC),
+                    g_task_new(NULL, NULL, on_pasted, &told));
+    host_expect(f->host, "request 0 png");
+    const VdagentMessage head = { .type = VD_AGENT_CLIPBOARD,
+                                  .clipboard = { .type = VD_AGENT_CLIPBOARD_IMAGE_PNG, .size = sizeof png } };
+    clipboard_bulk(f->host->clipboard, &head);
+    clipboard_data(f->host->clipboard, png, sizeof png);
+    clipboard_bulk_end(f->host->clipboard);
+    host_free(f->host);
+    f->host = host_new(&policy);
+    host_until(told);
+}
+
 static void test_no_converter(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     xprogram_offer(f->program, "image/png", NULL, png, sizeof png);
@@ -153,6 +209,9 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("images/from-host", &policy, test_from_host);
     CLIPTEST_ADD("images/bad-images", &policy, test_bad_images);
     CLIPTEST_ADD("images/goes-meanwhile", &policy, test_goes_meanwhile);
+    CLIPTEST_ADD("images/echo", &policy, test_echo);
+    CLIPTEST_ADD("images/many", &policy, test_many);
+    CLIPTEST_ADD("images/ends-meanwhile", &policy, test_ends_meanwhile);
     CLIPTEST_ADD("images/no-converter", &without, test_no_converter);
     return g_test_run();
 }

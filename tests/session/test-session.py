@@ -12,144 +12,7 @@ import xml.etree.ElementTree
 from gi.repository import Gio, GLib
 
 import sessiond as s
-
-XORG = os.path.join(s.TOP, "tests", "session", "xorg")
-LOGIND = "org.freedesktop.login1"
-
-
-class Object:
-    """An object that others call: `calls` is filled, `answers` maps a method to its result or a function."""
-
-    def __init__(self, bus, path, interface, xml_text, answers=(), properties=()):
-        self.bus = bus
-        self.path, self.interface = path, interface
-        self.calls = []
-        self.answers = dict(answers)
-        self.properties = dict(properties)
-        info = Gio.DBusNodeInfo.new_for_xml("<node><interface name='%s'>%s</interface></node>" % (interface, xml_text))
-        self.id = bus.register_object(path, info.interfaces[0], self.on_call, self.on_get, None)
-
-    def on_call(self, _bus, _sender, _path, _interface, method, parameters, invocation):
-        self.calls.append((method, parameters.unpack()))
-        answer = self.answers.get(method)
-        if callable(answer):
-            answer = answer(*parameters.unpack())
-        if answer is False:
-            invocation.return_dbus_error("org.freedesktop.DBus.Error.Failed", "not today")
-        else:
-            invocation.return_value(answer)
-
-    def on_get(self, _bus, _sender, _path, _interface, name):
-        return self.properties[name]
-
-    def change(self, **properties):
-        self.properties.update(properties)
-        self.bus.emit_signal(None, self.path, s.PROPERTIES, "PropertiesChanged",
-                             GLib.Variant("(sa{sv}as)", (self.interface, properties, [])))
-
-
-def own(bus, name):
-    bus.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "RequestName", GLib.Variant("(su)", (name, 4)),
-                  None, 0, -1, None)
-
-
-class Logind:
-    """Sessions as logind tells of them."""
-
-    def __init__(self, bus):
-        self.bus = bus.connect()
-        self.sessions = {}
-        self.manager = Object(self.bus, "/org/freedesktop/login1", LOGIND + ".Manager",
-                              "<method name='ListSessions'><arg type='a(susso)' direction='out'/></method>",
-                              {"ListSessions": self.list})
-        own(self.bus, LOGIND)
-
-    def list(self):
-        return GLib.Variant("(a(susso))", ([(name, uid, "user", seat, item.path)
-                                            for name, (uid, seat, item) in self.sessions.items()],))
-
-    def add(self, name, active, kind="x11", display="", uid=None, seat="seat0"):
-        types = dict(Id="s", Type="s", Display="s", Active="b", Seat="(so)")
-        values = dict(Id=name, Type=kind, Display=display, Active=active, Seat=(seat, "/"))
-        item = Object(self.bus, "/org/freedesktop/login1/session/x%s" % name, LOGIND + ".Session",
-                      "".join("<property name='%s' type='%s' access='read'/>" % pair for pair in types.items()),
-                      properties={key: GLib.Variant(types[key], value) for key, value in values.items()})
-        self.sessions[name] = (os.getuid() if uid is None else uid, seat, item)
-        self.signal("SessionNew", name)
-
-    def remove(self, name):
-        item = self.sessions.pop(name)[2]
-        self.bus.unregister_object(item.id)
-        self.signal("SessionRemoved", name)
-
-    def signal(self, signal_name, name):
-        self.bus.emit_signal(None, "/org/freedesktop/login1", LOGIND + ".Manager", signal_name,
-                             GLib.Variant("(so)", (name, "/org/freedesktop/login1/session/x" + name)))
-
-    def activate(self, name):
-        for other, (_, _, item) in self.sessions.items():
-            item.change(Active=GLib.Variant("b", other == name))
-
-
-class Case:
-    """System and session bus, both with their stand-ins, and the daemon."""
-
-    def __init__(self, logind=None, **options):
-        self.system, self.user = s.Bus(), s.Bus()
-        self.watcher = self.user.connect()
-        self.agent = s.Agent(self.system)
-        self.logind = Logind(self.system) if logind is not None else None
-        for arguments in logind or ():
-            self.logind.add(*arguments)
-        self.daemon = None
-        self.options = options
-        self.others = []
-
-    def start(self, **options):
-        self.daemon = s.Daemon(self.system, session=self.user, **dict(self.options, **options))
-
-    def get(self, name):
-        return s.property_of(self.watcher, name)
-
-    def expect(self, name, value):
-        s.until(lambda: self.get(name) == value, "%s %r" % (name, value))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, _value, _trace):
-        try:
-            if kind:
-                print(self.daemon.text()[-3000:])
-            self.daemon.stop()
-        finally:
-            for process in self.others:
-                process.terminate()
-                process.wait()
-            self.agent.close()
-            self.system.stop()
-            self.user.stop()
-
-    def server(self, number):
-        """An X server on a display of ours."""
-        process = subprocess.Popen([XORG, "--display", str(number), "sh", "-c", "echo $XORG_PID; read end"],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.others.append(process)
-        return process
-
-    def kill_server(self, process):
-        os.kill(int(process.stdout.readline()), signal.SIGKILL)
-        process.stdin.close()
-        process.wait()
-        self.others.remove(process)
-
-
-def free_display():
-    number = 200 + os.getpid() % 300
-    while os.path.exists("/tmp/.X11-unix/X%d" % number):
-        number += 1
-    return number
-
+from standins import Case, Object, free_display, own
 
 def waits_for_a_display():
     number = free_display()
@@ -161,7 +24,8 @@ def waits_for_a_display():
         for _ in range(2):
             server = case.server(number)
             case.expect("Display", ":%d" % number)
-            assert case.get("Backends") == {"clipboard": "x11", "displays": "x11", "files": "directory"}
+            assert case.get("Backends") == {"clipboard": "x11", "displays": "x11", "layout": "x11",
+                                            "files": "directory"}
             assert case.get("Outputs") == [("DUMMY0", 1024, 768, 0, 0, 1024, 768, 0)]
             case.kill_server(server)
             case.expect("Display", "")
@@ -213,10 +77,7 @@ def knows_displays_of_logind_and_systemd():
         case.expect("Display", ":%d" % number)
     with Case(logind=[("1", True)]) as case:
         case.server(number)
-        manager = Object(case.watcher, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
-                         "<property name='Environment' type='as' access='read'/>",
-                         properties={"Environment": GLib.Variant("as", ["A=B"])})
-        own(case.watcher, "org.freedesktop.systemd1")
+        manager = case.manager("A=B")
         case.start(logind=None)
         case.expect("Session", "1")
         s.settle(0.5)
@@ -246,15 +107,13 @@ def refuses_displays_of_others():
             # A display of a Wayland session is the compositor's own business, even if we are let in.
             own_server = case.server(number + 1)
             s.until(lambda: os.path.exists("/tmp/.X11-unix/X%d" % (number + 1)), "the server")
-            case.watcher.call_sync(s.SESSION, s.SESSION_PATH, s.SESSION, "Attach", GLib.Variant(
-                "(a{ss})", ({"DISPLAY": ":%d" % (number + 1), "XDG_SESSION_ID": "2"},)), None, 0, -1, None)
+            case.attach(DISPLAY=":%d" % (number + 1), XDG_SESSION_ID="2")
             case.logind.activate("2")
             case.expect("Session", "2")
             s.settle(0.5)
             assert case.get("Display") == "" and own_server.poll() is None
             # Neither is one on another machine.
-            case.watcher.call_sync(s.SESSION, s.SESSION_PATH, s.SESSION, "Attach", GLib.Variant(
-                "(a{ss})", ({"DISPLAY": "example:0", "XDG_SESSION_ID": "2"},)), None, 0, -1, None)
+            case.attach(DISPLAY="example:0", XDG_SESSION_ID="2")
             assert "trying X display" not in case.daemon.text()
     finally:
         server.kill()
@@ -360,13 +219,13 @@ def looks_only_for_what_may_come():
         assert watches(case.daemon) == 0
         case.logind.add("2", True)
         case.expect("Session", "2")
-        s.until(lambda: watches(case.daemon) > 0, "watching")
+        s.until(lambda: watches(case.daemon) == 3, "watching for X servers and their authority files")
         case.logind.add("3", False, "wayland")
         case.logind.activate("3")
         case.expect("Session", "3")
-        s.until(lambda: watches(case.daemon) == 0, "no watching for a Wayland session")
+        s.until(lambda: watches(case.daemon) == 1, "watching the runtime directory alone for a Wayland session")
         case.logind.activate("2")
-        s.until(lambda: watches(case.daemon) > 0, "watching again")
+        s.until(lambda: watches(case.daemon) == 3, "watching again")
 
 
 NOTIFY = """<method name='GetCapabilities'><arg type='as' direction='out'/></method>

@@ -115,6 +115,15 @@ static void test_client_bounds(void)
     check_case("as many as there can be");
     CHECK_EQ(plan_client(&limits, LIMIT_DISPLAYS, unscaled, &monitors, &plan, &adjusted), PLAN_OK);
     CHECK_EQ(plan.w, 6400);
+    check_case("far out, at a scale that makes it more");
+    const PlanOutput enlarged[2] = { { .scale = 0.5 }, { .scale = 0.5 } };
+    monitors = (VdagentMonitors){ .count = 2, .flags = POS,
+                                  .monitor = { { .width = 400, .height = 300, .x = INT32_MAX, .y = INT32_MIN },
+                                               { .width = 400, .height = 300, .x = INT32_MIN, .y = INT32_MAX } } };
+    CHECK_EQ(plan_client(&limits, 2, enlarged, &monitors, &plan, &adjusted), PLAN_OK);
+    CHECK(adjusted & PLAN_REPACKED);
+    CHECK_EQ(plan.head[0].x, 800);
+    CHECK_EQ(plan.head[1].x, 0);
     check_case("no output");
     CHECK_EQ(plan_client(&limits, 0, unscaled, &monitors, &plan, &adjusted), PLAN_NOTHING_ON);
 }
@@ -183,6 +192,52 @@ static void test_follow(void)
     }
 }
 
+static const struct JoinCase {
+    const char *name;
+    Head planned[HEADS], wanted[HEADS];
+    uint32_t w, h;
+} join_cases[] = {
+    { "one", { { 800, 600, 0, 0 } }, { { 800, 600, 0, 0 } }, 800, 600 },
+    { "side by side, with one off", { { 800, 600, 0, 0 }, OFF, { 640, 480, 800, 120 } },
+      { { 800, 600, 0, 0 }, OFF, { 640, 480, 800, 120 } }, 1440, 600 },
+    { "one above the other", { { 800, 600, 0, 480 }, { 640, 480, 799, 0 } },
+      { { 800, 600, 0, 480 }, { 640, 480, 799, 0 } }, 1439, 1080 },
+    { "corners", { { 800, 600, 0, 0 }, { 640, 480, 800, 600 } }, { { 800, 600, 0, 0 }, { 640, 480, 800, 0 } }, 1440,
+      600 },
+    { "gap", { { 800, 600, 900, 0 }, { 800, 600, 0, 0 } }, { { 800, 600, 800, 0 }, { 800, 600, 0, 0 } }, 1600, 600 },
+    { "two pairs", { { 800, 600, 0, 0 }, { 800, 600, 800, 0 }, { 800, 600, 1700, 0 }, { 800, 600, 2500, 0 } },
+      { { 800, 600, 0, 0 }, { 800, 600, 800, 0 }, { 800, 600, 1600, 0 }, { 800, 600, 2400, 0 } }, 3200, 600 },
+    { "overlap", { { 800, 600, 0, 0 }, { 800, 600, 799, 0 } }, { { 800, 600, 0, 0 }, { 800, 600, 800, 0 } }, 1600,
+      600 },
+    { "mirrors and a third one", { { 800, 600, 0, 0 }, { 800, 600, 0, 0 }, { 640, 480, 800, 0 } },
+      { { 800, 600, 0, 0 }, { 800, 600, 0, 0 }, { 640, 480, 800, 0 } }, 1440, 600 },
+    { "mirrors away from a third one", { { 800, 600, 0, 0 }, { 800, 600, 0, 0 }, { 640, 480, 900, 0 } },
+      { { 800, 600, 0, 0 }, { 800, 600, 800, 0 }, { 640, 480, 1600, 0 } }, 2240, 600 },
+    { "margin", { { 800, 600, 10, 0 }, { 640, 480, 810, 0 } }, { { 800, 600, 0, 0 }, { 640, 480, 800, 0 } }, 1440, 600 },
+    { "far out", { { 800, 600, 0, 0 }, { 640, 480, INT32_MAX, INT32_MIN } },
+      { { 800, 600, 0, 0 }, { 640, 480, 800, 0 } }, 1440, 600 },
+};
+
+static void test_join(void)
+{
+    for (size_t c = 0; c < sizeof join_cases / sizeof *join_cases; c++) {
+        const struct JoinCase *row = &join_cases[c];
+        Plan plan = { .count = HEADS };
+        for (size_t i = 0; i < HEADS; i++) {
+            const Head *head = &row->planned[i];
+            if (head->w != 0)
+                plan.head[i] = (PlanHead){ .on = true, .w = (uint32_t) head->w, .h = (uint32_t) head->h,
+                                           .x = (int32_t) head->x, .y = (int32_t) head->y };
+        }
+        check_case("join: %s", row->name);
+        CHECK(plan_join(&limits, &plan));
+        check_plan(&plan, row->wanted, row->w, row->h);
+    }
+    Plan plan = { .count = 2, .head = { { .on = true, .w = 8000, .h = 600 }, { .on = true, .w = 800, .h = 600 } } };
+    check_case("join: too large");
+    CHECK(!plan_join(&limits, &plan));
+}
+
 static void test_scale(void)
 {
     static const struct {
@@ -216,6 +271,14 @@ static void test_scale(void)
     CHECK_EQ(adjusted, PLAN_REPACKED);
     check_plan(&plan, (Head[]){ { 1920, 1080, 0, 0 }, { 1920, 1080, 1920, 0 } }, 3840, 1080);
     CHECK(plan.head[0].scale == 2 && plan.head[1].scale == 1);
+    check_case("rectangles in pixels, whatever the scale");
+    bounds.pixels = true;
+    CHECK_EQ(plan_client(&bounds, 2, outputs, &monitors, &plan, &adjusted), PLAN_OK);
+    CHECK_EQ(adjusted, 0);
+    check_plan(&plan, (Head[]){ { 3840, 2160, 0, 0 }, { 1920, 1080, 3840, 0 } }, 5760, 2160);
+    CHECK(plan.head[0].scale == 2 && plan.head[1].scale == 1);
+    bounds.pixels = false;
+    CHECK_EQ(plan_client(&bounds, 2, outputs, &monitors, &plan, &adjusted), PLAN_OK);
     check_case("current although a size was rounded");
     PlanOutput now[2] = { { .connected = true, .on = true, .w = 1921, .h = 1080, .mode_w = 3840, .mode_h = 2160,
                             .scale = 2 },
@@ -231,6 +294,7 @@ int main(void)
     test_client();
     test_client_bounds();
     test_follow();
+    test_join();
     test_scale();
     return check_done();
 }

@@ -32,6 +32,8 @@ script tests/unit/test-good.sh <<<'[ -z "${DISPLAY+x}" ] && [ -d "$XDG_RUNTIME_D
 expect 0 $'unit/good: pass\n1 passed, 0 failed, 0 skipped' unit
 script tests/unit/test-skip.sh <<<'echo talk; echo no uinput here; echo noise >&2; exit 77'
 expect 0 $'unit/good: pass\nunit/skip: skip (no uinput here)\n1 passed, 0 failed, 1 skipped' unit
+expect 0 $'unit/good: pass\n1 passed, 0 failed, 0 skipped' unit/good
+expect 1 '0 passed, 0 failed, 0 skipped' unit/goo
 rm "$tree/tests/unit/test-good.sh"
 expect 1 $'unit/skip: skip (no uinput here)\n0 passed, 0 failed, 1 skipped' unit
 rm "$tree/tests/unit/test-skip.sh"
@@ -68,6 +70,8 @@ script tests/vm/run <<<'printf "vm/a: pass\nvm/b: fail\n    why\n"; exit 1'
 expect 1 $'vm/a: pass\nvm/b: fail\n    why\n1 passed, 1 failed, 0 skipped' vm
 script tests/vm/run <<<'echo vm/a: pass; exit 1'
 expect 1 $'vm/a: pass\nvm/run: fail\n    tests/vm/run ended with status 1\n1 passed, 1 failed, 0 skipped' vm
+script tests/vm/run <<<'echo "vm/$1: pass"; echo "vm/$2: pass"'
+expect 0 $'vm/a: pass\nvm/b: pass\n2 passed, 0 failed, 0 skipped' vm/a vm/b
 script tests/vm/run <<<'exit 0'
 expect 1 $'vm/run: fail\n    tests/vm/run reported nothing\n0 passed, 1 failed, 0 skipped' vm
 exit $failed
