@@ -199,7 +199,8 @@ static void on_mode(void *user, G_GNUC_UNUSED struct zwlr_output_head_v1 *proxy,
 {
     Head *head = user;
     if (head->modes->len >= MODES_MAX) {
-        destroy_mode(mode_proxy);
+        /* Not released: wlroots relies on the current mode being known to everybody. */
+        zwlr_output_mode_v1_destroy(mode_proxy);
         return;
     }
     Mode *mode = g_new0(Mode, 1);

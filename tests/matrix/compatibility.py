@@ -28,7 +28,7 @@ ORDER = FAIL, PASS, ABSENT, NOT_RUN
 
 
 def natural(text):
-    return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", text)]
+    return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", text.casefold())]
 
 
 def merged(lines):
