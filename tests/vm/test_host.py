@@ -299,7 +299,7 @@ def test_host_guest_reboots(m):
     m.forget_probes()
     m.vm.host.wait_sink("pvmouse", 120)
     m.vm.guest.run("true", timeout=120)
-    m.vm.wait_session("alice", 120)
+    m.guest.until(m.guest.desktop.shown, 120, "alice")
     m.client.wait_agent(60)
     m.client.command("release", 1)
     click_arrives(m, m.evdev())
