@@ -189,6 +189,7 @@ static gsize queued(const Channel *channel)
 
 const ChannelClass channel_smartcard = {
     .subtype = "smartcard",
+    .kind = SPICE_CHANNEL_SMARTCARD,
     .size = sizeof(SmartcardChannel),
     .connected = connected,
     .input = channel_pass_input,

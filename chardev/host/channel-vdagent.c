@@ -386,6 +386,7 @@ void channel_vdagent_set_size(Channel *channel, guint display, guint32 w, guint3
 }
 
 const ChannelClass channel_vdagent = {
+    .kind = SPICE_CHANNEL_MAIN,
     .size = sizeof(VdagentChannel),
     .start = start,
     .stop = stop,

@@ -9,7 +9,7 @@ static Channel *from_device(SpiceCharDeviceInstance *device)
     return SPICE_CONTAINEROF(device, Channel, device);
 }
 
-/* libspice-server has a kind of its own for the port of this name. */
+/* The agent is served on the main channel, and libspice-server has a kind of its own for the port of this name. */
 static int kind_of(const OptionsChannel *options, const ChannelClass *class)
 {
     return g_strcmp0(options->name, "org.spice-space.webdav.0") == 0 ? SPICE_CHANNEL_WEBDAV : class->kind;
@@ -34,7 +34,7 @@ static int on_write(SpiceCharDeviceInstance *device, const uint8_t *data, int si
     int taken = channel->renew_id != 0 ? 0 : channel->class->write(channel, data, size);
 
     channel->kept = taken < size;
-    if (taken > 0 && channel->context->gate && channel->class->kind != 0) {
+    if (taken > 0 && channel->context->gate) {
         gate_passed(channel->context->gate, kind_of(channel->options, channel->class), number_of(channel), (gsize)taken);
     }
     return taken;
@@ -209,6 +209,9 @@ void channel_wake(Channel *channel)
         channel->waking = TRUE;
         spice_server_char_device_wakeup(&channel->device);
         channel->waking = FALSE;
+        if (channel->context->gate) {
+            gate_flush(channel->context->gate, kind_of(channel->options, channel->class), number_of(channel));
+        }
     }
 }
 

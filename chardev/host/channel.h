@@ -45,7 +45,7 @@ typedef enum ChannelGuest {
 typedef struct ChannelClass {
     const char *subtype; /* of libspice-server's character device, registered at once; NULL: none, or later */
     gboolean renews;     /* the device is registered anew when a client leaves while libspice-server keeps data of it */
-    int kind;            /* SPICE_CHANNEL_* of the clients' channels, if the gate is to know what QEMU has got; else 0 */
+    int kind;            /* SPICE_CHANNEL_* by which clients have it */
     gsize size;          /* of the struct that begins with Channel */
     void (*start)(Channel *channel);      /* all of Channel is there; or NULL */
     void (*stop)(Channel *channel);       /* or NULL */

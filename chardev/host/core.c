@@ -26,6 +26,7 @@ static struct {
     gpointer settle_user;
     SpiceWatch *reading; /* its input is being handled */
     SpiceWatch *held[CORE_HOLDS];
+    GHashTable *watches; /* by descriptor */
     guint connections;
     SpiceWatch *listening[2]; /* without TLS, with */
 } core;
@@ -121,6 +122,14 @@ static void count(SpiceWatch *watch, int change)
     }
 }
 
+static void handle(SpiceWatch *watch, int event)
+{
+    core.reading = event & SPICE_WATCH_EVENT_READ ? watch : NULL;
+    watch->func(watch->fd, event, watch->opaque);
+    core.reading = NULL;
+    core_settle();
+}
+
 static gboolean watch_dispatch(GSource *source, GSourceFunc callback, gpointer user)
 {
     SpiceWatch *watch = (SpiceWatch *)source;
@@ -142,10 +151,7 @@ static gboolean watch_dispatch(GSource *source, GSourceFunc callback, gpointer u
         }
         return G_SOURCE_CONTINUE;
     }
-    core.reading = event & SPICE_WATCH_EVENT_READ ? watch : NULL;
-    watch->func(watch->fd, event, watch->opaque);
-    core.reading = NULL;
-    core_settle();
+    handle(watch, event);
     return watch->removed ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
 
@@ -168,6 +174,7 @@ static SpiceWatch *watch_add(int fd, int event_mask, SpiceWatchFunc func, void *
     g_source_set_static_name(&watch->source, "spice connection");
     watch->tag = g_source_add_unix_fd(&watch->source, fd, conditions(watch));
     g_source_attach(&watch->source, NULL);
+    g_hash_table_insert(core.watches, GINT_TO_POINTER(fd), watch);
     count(watch, 1);
     return watch;
 }
@@ -191,6 +198,9 @@ static void watch_remove(SpiceWatch *watch)
         core.reading = NULL;
     }
     watch->removed = TRUE;
+    if (g_hash_table_lookup(core.watches, GINT_TO_POINTER(watch->fd)) == watch) {
+        g_hash_table_remove(core.watches, GINT_TO_POINTER(watch->fd));
+    }
     count(watch, -1);
     g_source_destroy(&watch->source);
     g_source_unref(&watch->source);
@@ -218,6 +228,7 @@ SpiceCoreInterface *core_interface(CoreChannelEvent event, gpointer user)
         .channel_event = channel_event,
     };
 
+    core.watches = g_hash_table_new(NULL, NULL);
     core.channel_event = event;
     core.channel_user = user;
     return &interface;
@@ -256,5 +267,14 @@ void core_resume(CoreHold why)
     core.held[why] = NULL;
     if (watch) {
         apply(watch);
+    }
+}
+
+void core_read(int fd)
+{
+    SpiceWatch *watch = g_hash_table_lookup(core.watches, GINT_TO_POINTER(fd));
+
+    if (watch && (conditions(watch) & G_IO_IN)) {
+        handle(watch, SPICE_WATCH_EVENT_READ);
     }
 }

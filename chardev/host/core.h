@@ -41,4 +41,11 @@ gboolean core_hold(CoreHold why);
 /* Read from it again. Nothing happens if none is held for this. */
 void core_resume(CoreHold why);
 
+/*
+ * Let libspice-server read from the connection of this descriptor of its own now, and not after another turn of the main loop.
+ * Nothing happens if it does not want to, if that connection is held, or if a thread of libspice-server's serves it. Not to
+ * be called from inside libspice-server.
+ */
+void core_read(int fd);
+
 #endif

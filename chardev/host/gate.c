@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gate.h"
 
+#include "core.h"
 #include "log.h"
 #include "spicelink.h"
 
@@ -24,6 +25,7 @@ typedef struct Connection {
     GSource source;
     Gate *gate;
     int client, server; /* -1: not yet, or no more */
+    int far;            /* libspice-server's end of what `server` is one end of */
     gpointer client_tag, server_tag;
     Lane up, down; /* from the client, to the client */
     Spicelink link;
@@ -189,6 +191,7 @@ static gboolean go_between(Connection *connection)
         return FALSE;
     }
     connection->server = pair[0];
+    connection->far = pair[1];
     connection->server_tag = g_source_add_unix_fd(&connection->source, connection->server, G_IO_IN);
     connection->up.buffer = g_malloc(BUFFER);
     connection->down.buffer = g_malloc(BUFFER);
@@ -222,21 +225,10 @@ static gboolean begin(Connection *connection)
     return TRUE;
 }
 
-static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
+/* From libspice-server, and to the client as far as that takes it. */
+static void pass_down(Connection *connection)
 {
-    Connection *connection = (Connection *)source;
-    const GIOCondition any = G_IO_IN | G_IO_HUP | G_IO_ERR;
-    GIOCondition client = ready(connection, connection->client_tag);
-
-    (void)callback, (void)user;
-    if (!begun(connection) && !begin(connection)) {
-        return G_SOURCE_CONTINUE;
-    }
-
-    GIOCondition server = ready(connection, connection->server_tag);
-
-    /* To the client. */
-    if ((server & any) && !full(&connection->down)) {
+    if (!full(&connection->down)) {
         gssize got = recv(connection->server, connection->down.buffer, BUFFER, MSG_DONTWAIT);
 
         connection->down.over = is_end(got);
@@ -249,15 +241,42 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
     if (connection->client >= 0 && !drain(&connection->down, connection->client)) {
         connection->up.over = TRUE;
     }
+}
+
+/* What has come from the client goes to libspice-server, which acts on it at once. FALSE: nobody is there any more. */
+static gboolean pass_up(Connection *connection)
+{
+    gboolean some = full(&connection->up);
+
+    if (!drain(&connection->up, connection->server)) {
+        return FALSE;
+    }
+    if (some) {
+        core_read(connection->far);
+        pass_down(connection);
+    }
+    return TRUE;
+}
+
+static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+    Connection *connection = (Connection *)source;
+    const GIOCondition any = G_IO_IN | G_IO_HUP | G_IO_ERR;
+    GIOCondition client = ready(connection, connection->client_tag);
+
+    (void)callback, (void)user;
+    if (!begun(connection) && !begin(connection)) {
+        return G_SOURCE_CONTINUE;
+    }
+    pass_down(connection);
     if (connection->down.over && !full(&connection->down)) {
         end(connection);
         return G_SOURCE_CONTINUE;
     }
-    /* From the client. */
     if ((client & any) && !full(&connection->up) && !held(connection) && !take(connection)) {
         return G_SOURCE_CONTINUE;
     }
-    if (!drain(&connection->up, connection->server)) {
+    if (!pass_up(connection)) {
         end(connection);
         return G_SOURCE_CONTINUE;
     }
@@ -292,18 +311,36 @@ void gate_take(Gate *gate, int fd)
     g_ptr_array_add(gate->connections, connection);
 }
 
+static gboolean serves(const Connection *connection, int kind, guint id)
+{
+    return begun(connection) && connection->link.channel == kind && connection->link.id == (int)id;
+}
+
 void gate_passed(Gate *gate, int kind, guint id, gsize bytes)
 {
     for (guint i = 0; i < gate->connections->len; i++) {
         Connection *connection = gate->connections->pdata[i];
 
-        if (connection->link.channel == kind && connection->link.id == (int)id && begun(connection)) {
+        if (serves(connection, kind, id)) {
             gboolean was = held(connection);
 
             connection->passed += (gint64)bytes;
             if (was && !held(connection)) {
                 update(connection);
             }
+        }
+    }
+}
+
+void gate_flush(Gate *gate, int kind, guint id)
+{
+    for (guint i = 0; i < gate->connections->len; i++) {
+        Connection *connection = gate->connections->pdata[i];
+
+        if (serves(connection, kind, id)) {
+            /* An end that is seen here is seen again by poll(), and dealt with then. */
+            pass_down(connection);
+            update(connection);
         }
     }
 }

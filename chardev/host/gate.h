@@ -36,4 +36,7 @@ void gate_take(Gate *gate, int fd);
 /* libspice-server has given so many bytes of the client of channel `kind` (SPICE_CHANNEL_*), `id` to QEMU. */
 void gate_passed(Gate *gate, int kind, guint id, gsize bytes);
 
+/* libspice-server may have written to the client of that channel: hand it on now, and not after another turn of the main loop. */
+void gate_flush(Gate *gate, int kind, guint id);
+
 #endif
