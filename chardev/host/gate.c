@@ -27,6 +27,7 @@ typedef struct Connection {
     int client, server; /* -1: not yet, or no more */
     int far;            /* libspice-server's end of what `server` is one end of */
     gpointer client_tag, server_tag;
+    GIOCondition client_wanted, server_wanted;
     Lane up, down; /* from the client, to the client */
     Spicelink link;
     gint64 passed;     /* bytes of this channel that QEMU has got */
@@ -97,17 +98,34 @@ static gboolean held(const Connection *connection)
            (gint64)connection->link.data - connection->passed > GATE_AHEAD;
 }
 
-/* A socket of which nothing is wanted is not in the poll, which would report its end for ever. */
-static void watch(Connection *connection, int fd, gpointer *tag, GIOCondition wanted)
+/*
+ * A socket of which nothing is wanted is not in the poll, which would report its end for ever. Each change costs a wake-up of
+ * the loop, and there is none most times.
+ */
+static void watch(Connection *connection, int fd, gpointer *tag, GIOCondition *known, GIOCondition wanted)
 {
-    if (fd >= 0 && wanted && !*tag) {
+    if (fd < 0 || *known == wanted) {
+        return;
+    }
+    if (!*tag) {
         *tag = g_source_add_unix_fd(&connection->source, fd, wanted);
-    } else if (fd >= 0 && wanted) {
+    } else if (wanted) {
         g_source_modify_unix_fd(&connection->source, *tag, wanted);
-    } else if (*tag) {
+    } else {
         g_source_remove_unix_fd(&connection->source, *tag);
         *tag = NULL;
     }
+    *known = wanted;
+}
+
+static void watch_client(Connection *connection, GIOCondition wanted)
+{
+    watch(connection, connection->client, &connection->client_tag, &connection->client_wanted, wanted);
+}
+
+static void watch_server(Connection *connection, GIOCondition wanted)
+{
+    watch(connection, connection->server, &connection->server_tag, &connection->server_wanted, wanted);
 }
 
 /* Who waits for what: a lane is read into when it is empty, and written from when it is not. */
@@ -116,10 +134,8 @@ static void update(Connection *connection)
     gboolean up = !full(&connection->up) && !connection->up.over && !held(connection);
     gboolean down = !full(&connection->down);
 
-    watch(connection, connection->client, &connection->client_tag,
-          (up ? G_IO_IN : 0) | (full(&connection->down) ? G_IO_OUT : 0));
-    watch(connection, connection->server, &connection->server_tag,
-          (down ? G_IO_IN : 0) | (full(&connection->up) ? G_IO_OUT : 0));
+    watch_client(connection, (up ? G_IO_IN : 0) | (down ? 0 : G_IO_OUT));
+    watch_server(connection, (down ? G_IO_IN : 0) | (full(&connection->up) ? G_IO_OUT : 0));
 }
 
 static GIOCondition ready(const Connection *connection, gpointer tag)
@@ -145,7 +161,7 @@ static void leave(Connection *connection)
         end(connection);
         return;
     }
-    watch(connection, connection->client, &connection->client_tag, 0);
+    watch_client(connection, 0);
     close(connection->client);
     connection->client = -1;
     connection->lingers = TRUE;
@@ -192,7 +208,7 @@ static gboolean go_between(Connection *connection)
     }
     connection->server = pair[0];
     connection->far = pair[1];
-    connection->server_tag = g_source_add_unix_fd(&connection->source, connection->server, G_IO_IN);
+    watch_server(connection, G_IO_IN);
     connection->up.buffer = g_malloc(BUFFER);
     connection->down.buffer = g_malloc(BUFFER);
     return TRUE;
@@ -210,7 +226,7 @@ static gboolean begin(Connection *connection)
     if (got == sizeof(bytes) && bytes[20] == SPICE_CHANNEL_INPUTS) {
         int fd = connection->client;
 
-        watch(connection, fd, &connection->client_tag, 0);
+        watch_client(connection, 0);
         connection->client = -1;
         end(connection);
         if (!gate->add(fd, gate->user)) {
@@ -268,7 +284,12 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
     if (!begun(connection) && !begin(connection)) {
         return G_SOURCE_CONTINUE;
     }
-    pass_down(connection);
+
+    GIOCondition server = ready(connection, connection->server_tag);
+
+    if ((server & any) || full(&connection->down)) {
+        pass_down(connection);
+    }
     if (connection->down.over && !full(&connection->down)) {
         end(connection);
         return G_SOURCE_CONTINUE;
@@ -306,7 +327,7 @@ void gate_take(Gate *gate, int fd)
     spicelink_init(&connection->link);
     g_source_set_can_recurse(&connection->source, TRUE);
     g_source_set_static_name(&connection->source, "client");
-    connection->client_tag = g_source_add_unix_fd(&connection->source, fd, G_IO_IN);
+    watch_client(connection, G_IO_IN);
     g_source_attach(&connection->source, NULL);
     g_ptr_array_add(gate->connections, connection);
 }

@@ -90,7 +90,7 @@ def boot(stack, directory, pointer=None, **options):
 
 def boot_ours(directory):
     return boot("ours", directory, agent="host", memory=2048,
-                host={"qmp": True, "channels": (("vdagent",), ("pvmouse",), ("usbredir",))})
+                host={"qmp": True, "debug": False, "channels": (("vdagent",), ("pvmouse",), ("usbredir",))})
 
 
 def boot_agent(agent, directory):

@@ -296,10 +296,11 @@ class Host:
     qmp       give it a monitor of its own
     policy    lines for the file's [policy]
     args      further arguments
+    debug     libspice-server then has a line for each message of USB
     """
 
     def __init__(self, directory, channels=(("vdagent",), ("pvmouse",)), displays=("1024x768",), qmp=False, policy=(),
-                 args=(), listen=None):
+                 args=(), listen=None, debug=True):
         self.dir = directory
         self.paths = {}
         self.listen = listen or "unix:" + os.path.join(directory, "spice.sock")
@@ -318,6 +319,7 @@ class Host:
         if qmp:
             self.args += ["--qmp", os.path.join(directory, "host-qmp.sock")]
         self.args += list(args)
+        self.debug = debug
 
     @staticmethod
     def program():
@@ -334,8 +336,8 @@ class Host:
 
     def start(self, wait=True):
         with open(os.path.join(self.dir, "spicevmc.log"), "ab") as log:
-            self._process = subprocess.Popen([self.program(), "--debug"] + self.args, stdin=subprocess.DEVNULL, stdout=log,
-                                             stderr=log)
+            self._process = subprocess.Popen([self.program()] + ["--debug"] * self.debug + self.args, stdin=subprocess.DEVNULL,
+                                             stdout=log, stderr=log)
         self.pid = self._process.pid
         if wait:
             wait_for(self.status, 10, lambda: "spicevmc does not run:\n" + self.log())
