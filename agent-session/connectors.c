@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
 #include "connectors.h"
-
-#include "wayland-outputs.h"
 
 #include <glib-unix.h>
 #include <libudev.h>
@@ -68,7 +65,7 @@ static void read_connector(const Connectors *connectors, const char *entry, Conn
 static int compare(gconstpointer a, gconstpointer b)
 {
     const char *const *left = a, *const *right = b;
-    return wayland_outputs_compare(*left, *right);
+    return displays_output_compare(*left, *right);
 }
 
 static Connector *find(Connector *connector, gsize count, const char *name)
@@ -130,7 +127,7 @@ void connectors_fill(const Connectors *connectors, DisplaysState *state)
         plan->connected = connector->connected;
         if (connector->preferred_w == 0)
             continue;
-        gboolean turned = wayland_outputs_sideways(output->transform);
+        gboolean turned = displays_output_sideways(output->transform);
         plan->preferred_w = turned ? connector->preferred_h : connector->preferred_w;
         plan->preferred_h = turned ? connector->preferred_w : connector->preferred_h;
     }

@@ -16,6 +16,15 @@ typedef struct DisplaysOutput {
     guint transform;                 /* number of wl_output.transform */
 } DisplaysOutput;
 
+/* Orders connector names as strcmp() does, but numbers in them by value: "Virtual-2" before "Virtual-10". */
+int displays_output_compare(const char *a, const char *b);
+
+/* A name as DisplaysOutput keeps it, of one that a compositor gives: cut, and of printable ASCII. */
+void displays_output_name(const char *name, char ret_name[LIMIT_CONNECTOR_NAME]);
+
+/* Does a number of wl_output.transform swap width and height? */
+gboolean displays_output_sideways(guint transform);
+
 /* All outputs at one moment; output[i] and plan[i] are the same one. Its SPICE display: connectors_displays(). */
 typedef struct DisplaysState {
     gsize count;

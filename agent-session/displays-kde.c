@@ -174,7 +174,7 @@ static void device_free(gpointer data)
 static int compare(gconstpointer a, gconstpointer b)
 {
     const Device *const *left = a, *const *right = b;
-    return wayland_outputs_compare((*left)->name, (*right)->name);
+    return displays_output_compare((*left)->name, (*right)->name);
 }
 
 static void remove_device(Device *device)
@@ -260,7 +260,7 @@ static void on_name(void *user, G_GNUC_UNUSED struct kde_output_device_v2 *proxy
 {
     Device *device = user;
     if (!device->described) /* what the list is sorted by */
-        wayland_outputs_name(name, device->name);
+        displays_output_name(name, device->name);
 }
 
 static void on_removed(void *user, G_GNUC_UNUSED struct kde_output_device_v2 *proxy)
@@ -416,7 +416,7 @@ static guint rounded(double value)
 
 static void read_device(const DisplaysKde *self, const Device *device, DisplaysOutput *output, PlanOutput *plan)
 {
-    gboolean turned = wayland_outputs_sideways(device->transform);
+    gboolean turned = displays_output_sideways(device->transform);
     const Mode *preferred = preferred_mode(device), *mode = device->current;
     const WaylandOutput *shown = wayland_outputs_find(self->outputs, device->name);
     g_strlcpy(output->name, device->name, sizeof output->name);
@@ -558,7 +558,7 @@ static void begin_configuration(DisplaysKde *self)
 /* The size of the mode that a device is to have, before rotation. */
 static Size mode_size(const DisplaysKde *self, const Device *device, const PlanHead *head)
 {
-    gboolean turned = !self->upright && wayland_outputs_sideways(device->transform);
+    gboolean turned = !self->upright && displays_output_sideways(device->transform);
     return turned ? (Size){ head->mode_h, head->mode_w } : (Size){ head->mode_w, head->mode_h };
 }
 

@@ -5,7 +5,7 @@
  * Devices are announced one by one as globals or, by newer versions, by kde_output_device_registry_v2. Since version
  * 6.6 KWin makes modes of most sizes; before that, a size that no mode has is refused. KWin lets all its clients at its
  * outputs: no desktop file with X-KDE-Wayland-Interfaces is needed. Outputs are in the order of
- * wayland_outputs_compare().
+ * displays_output_compare().
  */
 #ifndef DISPLAYS_KDE_H
 #define DISPLAYS_KDE_H

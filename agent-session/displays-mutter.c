@@ -3,7 +3,6 @@
 
 #include "log.h"
 #include "mutter.h"
-#include "wayland-outputs.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -106,7 +105,7 @@ static void read_monitors(DisplaysMutter *self, GVariant *monitors)
                                                               NULL, NULL, &modes, &properties)) {
         Monitor *monitor = &self->monitor[self->count];
         *monitor = (Monitor){ .modes = modes, .scale = 1 };
-        wayland_outputs_name(connector, monitor->name);
+        displays_output_name(connector, monitor->name);
         if (flag(properties, "is-for-lease")) {
             g_variant_unref(modes);
         } else {
@@ -119,13 +118,13 @@ static void read_monitors(DisplaysMutter *self, GVariant *monitors)
 
 static int compare(gconstpointer a, gconstpointer b)
 {
-    return wayland_outputs_compare(((const Monitor *) a)->name, ((const Monitor *) b)->name);
+    return displays_output_compare(((const Monitor *) a)->name, ((const Monitor *) b)->name);
 }
 
 static Monitor *find(DisplaysMutter *self, const char *connector)
 {
     char name[LIMIT_CONNECTOR_NAME];
-    wayland_outputs_name(connector, name);
+    displays_output_name(connector, name);
     for (gsize i = 0; i < self->count; i++) {
         if (g_str_equal(self->monitor[i].name, name))
             return &self->monitor[i];
@@ -234,7 +233,7 @@ static gboolean read_state(DisplaysBackend *backend, DisplaysState *ret_state)
         const Monitor *monitor = &self->monitor[i];
         DisplaysOutput *output = &ret_state->output[i];
         PlanOutput *plan = &ret_state->plan[i];
-        gboolean sideways = wayland_outputs_sideways(monitor->transform);
+        gboolean sideways = displays_output_sideways(monitor->transform);
         g_strlcpy(output->name, monitor->name, sizeof output->name);
         *plan = (PlanOutput){ .connected = TRUE, .on = monitor->on, .preferred_w = monitor->preferred_w,
                               .preferred_h = monitor->preferred_h };
@@ -267,7 +266,7 @@ static guint transform_of(const Monitor *monitor, gboolean upright)
  */
 static char *pick_mode(const Monitor *monitor, const PlanHead *head, gboolean upright, double *ret_scale)
 {
-    gboolean sideways = wayland_outputs_sideways(transform_of(monitor, upright));
+    gboolean sideways = displays_output_sideways(transform_of(monitor, upright));
     guint head_w = sideways ? head->mode_h : head->mode_w, head_h = sideways ? head->mode_w : head->mode_h;
     g_autofree char *best = NULL;
     int best_rank = 0;

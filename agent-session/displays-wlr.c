@@ -187,7 +187,7 @@ static void head_free(gpointer data)
 static void on_name(void *user, G_GNUC_UNUSED struct zwlr_output_head_v1 *proxy, const char *name)
 {
     if (name[0] != '\0')
-        wayland_outputs_name(name, ((Head *) user)->name);
+        displays_output_name(name, ((Head *) user)->name);
 }
 
 static void on_physical_size(G_GNUC_UNUSED void *user, G_GNUC_UNUSED struct zwlr_output_head_v1 *proxy,
@@ -293,7 +293,7 @@ static void on_head(void *user, G_GNUC_UNUSED struct zwlr_output_manager_v1 *man
 static int compare(gconstpointer a, gconstpointer b)
 {
     const Head *const *left = a, *const *right = b;
-    return wayland_outputs_compare((*left)->name, (*right)->name);
+    return displays_output_compare((*left)->name, (*right)->name);
 }
 
 static void on_done(void *user, G_GNUC_UNUSED struct zwlr_output_manager_v1 *manager, guint32 serial)
@@ -349,7 +349,7 @@ static gboolean read_state(DisplaysBackend *backend, DisplaysState *ret_state)
             plan->scale = head->scale;
         const Mode *preferred = preferred_mode(head);
         if (preferred != NULL) {
-            gboolean turned = wayland_outputs_sideways(to->transform);
+            gboolean turned = displays_output_sideways(to->transform);
             plan->preferred_w = turned ? preferred->h : preferred->w;
             plan->preferred_h = turned ? preferred->w : preferred->h;
         }
@@ -374,7 +374,7 @@ static Wish wish(const DisplaysWlr *self, const DisplaysState *now, gsize i)
     const PlanHead *head = &self->plan.head[i];
     const DisplaysOutput *output = &now->output[i];
     const PlanOutput *plan = &now->plan[i];
-    gboolean turned = !self->upright && wayland_outputs_sideways(output->transform);
+    gboolean turned = !self->upright && displays_output_sideways(output->transform);
     Wish result = {
         .on = head->on,
         .w = turned ? head->mode_h : head->mode_w,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
 #include "swayipc.h"
 
+#include "socketpeer.h"
 #include "swaywire.h"
 
 #include <errno.h>
@@ -26,14 +26,6 @@ struct SwayIpc {
     char why[256];
 };
 
-/* The process that listens at the other end; 0: unknown. */
-static pid_t peer_of(int fd)
-{
-    struct ucred peer = { 0 };
-    socklen_t size = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
-}
-
 /* A connection to the process at a socket; -1: it is not there. */
 static int connect_to(const char *path, pid_t pid)
 {
@@ -44,7 +36,7 @@ static int connect_to(const char *path, pid_t pid)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    if (connect(fd, (struct sockaddr *) &address, sizeof address) == 0 && peer_of(fd) == pid)
+    if (connect(fd, (struct sockaddr *) &address, sizeof address) == 0 && socketpeer_pid(fd) == pid)
         return fd;
     close(fd);
     return -1;
@@ -52,7 +44,7 @@ static int connect_to(const char *path, pid_t pid)
 
 SwayIpc *swayipc_new(int wayland_fd)
 {
-    pid_t pid = peer_of(wayland_fd);
+    pid_t pid = socketpeer_pid(wayland_fd);
     if (pid <= 0)
         return NULL;
     g_autofree char *name = g_strdup_printf("sway-ipc.%u.%d.sock", (guint) getuid(), (int) pid);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
 #include "wayland-outputs.h"
 
 #include "log.h"
 #include "xdg-output-unstable-v1.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Before version 2 nothing says when an output has been described. */
 #define OUTPUT_MIN 2u
@@ -35,26 +33,6 @@ struct WaylandOutputs {
     guint changed_id;
     LogPeer log;
 };
-
-/* --- Names --- */
-
-int wayland_outputs_compare(const char *a, const char *b)
-{
-    return strverscmp(a, b);
-}
-
-void wayland_outputs_name(const char *name, char ret_name[LIMIT_CONNECTOR_NAME])
-{
-    gsize i = 0;
-    for (; name[i] != '\0' && i < LIMIT_CONNECTOR_NAME - 1; i++)
-        ret_name[i] = g_ascii_isgraph(name[i]) ? name[i] : '?';
-    ret_name[i] = '\0';
-}
-
-gboolean wayland_outputs_sideways(guint transform)
-{
-    return transform % 2 == 1;
-}
 
 /* --- Changes --- */
 
@@ -85,7 +63,7 @@ static void changed(WaylandOutputs *outputs)
 static int compare(gconstpointer a, gconstpointer b)
 {
     const Output *const *left = a, *const *right = b;
-    return wayland_outputs_compare((*left)->current.name, (*right)->current.name);
+    return displays_output_compare((*left)->current.name, (*right)->current.name);
 }
 
 static void commit(Output *output)
@@ -94,7 +72,7 @@ static void commit(Output *output)
     if (output->xdg != NULL && !output->placed)
         return; /* its rectangle is still to come */
     if (output->xdg == NULL) {
-        gboolean turned = wayland_outputs_sideways(now->transform);
+        gboolean turned = displays_output_sideways(now->transform);
         now->w = (turned ? now->mode_h : now->mode_w) / now->scale;
         now->h = (turned ? now->mode_w : now->mode_h) / now->scale;
     }
@@ -147,7 +125,7 @@ static void on_done(void *user, G_GNUC_UNUSED struct wl_output *proxy)
 static void on_name(void *user, G_GNUC_UNUSED struct wl_output *proxy, const char *name)
 {
     if (name[0] != '\0')
-        wayland_outputs_name(name, ((Output *) user)->pending.name);
+        displays_output_name(name, ((Output *) user)->pending.name);
 }
 
 static void on_description(G_GNUC_UNUSED void *user, G_GNUC_UNUSED struct wl_output *proxy,
@@ -315,7 +293,7 @@ static double scale_of(const PlanOutput *plan)
 
 void wayland_outputs_row(const WaylandOutput *output, DisplaysOutput *ret_output, PlanOutput *ret_plan)
 {
-    gboolean turned = wayland_outputs_sideways(output->transform);
+    gboolean turned = displays_output_sideways(output->transform);
     *ret_output = (DisplaysOutput){
         .mode_w = output->mode_w, .mode_h = output->mode_h, .transform = output->transform
     };

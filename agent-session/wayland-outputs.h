@@ -34,21 +34,12 @@ void wayland_outputs_free(WaylandOutputs *outputs);
 gboolean wayland_outputs_known(const WaylandOutputs *outputs);
 
 /*
- * The outputs, ordered by wayland_outputs_compare(); to be asked only while they are known, and borrowed until the main
+ * The outputs, ordered by displays_output_compare(); to be asked only while they are known, and borrowed until the main
  * loop runs again. A backend that knows also of outputs that are off sorts its own list in this order.
  */
 gsize wayland_outputs_count(const WaylandOutputs *outputs);
 const WaylandOutput *wayland_outputs_get(const WaylandOutputs *outputs, gsize index);
 const WaylandOutput *wayland_outputs_find(const WaylandOutputs *outputs, const char *name); /* NULL: none */
-
-/* Orders connector names as strcmp() does, but numbers in them by value: "Virtual-2" before "Virtual-10". */
-int wayland_outputs_compare(const char *a, const char *b);
-
-/* A name as it is kept here, of one that a compositor gives: cut, and of printable ASCII. */
-void wayland_outputs_name(const char *name, char ret_name[LIMIT_CONNECTOR_NAME]);
-
-/* Does a number of wl_output.transform swap width and height? */
-gboolean wayland_outputs_sideways(guint transform);
 
 /*
  * Fill one row of a state from an output: all of `ret_output`, and of `ret_plan` what is there now, with the scale that

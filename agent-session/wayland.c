@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define _GNU_SOURCE
 #include "wayland.h"
 
 #include "log.h"
+#include "socketpeer.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -214,12 +214,9 @@ GVariant *wayland_globals(const Wayland *wayland)
     return g_variant_builder_end(&globals);
 }
 
-int wayland_pid(const Wayland *wayland)
+pid_t wayland_pid(const Wayland *wayland)
 {
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    int fd = wl_display_get_fd(wayland->display);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? (int) peer.pid : 0;
+    return socketpeer_pid(wl_display_get_fd(wayland->display));
 }
 
 char *wayland_program(const Wayland *wayland)

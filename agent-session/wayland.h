@@ -9,6 +9,7 @@
 #define WAYLAND_H
 
 #include <glib.h>
+#include <sys/types.h>
 #include <wayland-client.h>
 
 typedef struct Wayland Wayland;
@@ -38,7 +39,7 @@ guint32 wayland_version(const Wayland *wayland, const char *interface);
 GVariant *wayland_globals(const Wayland *wayland);
 
 /* Process that listens on the socket; 0 if it cannot be told. */
-int wayland_pid(const Wayland *wayland);
+pid_t wayland_pid(const Wayland *wayland);
 
 /* Name of the program that listens on the socket, as in /proc/PID/comm; "" if it cannot be told. To be freed. */
 char *wayland_program(const Wayland *wayland);

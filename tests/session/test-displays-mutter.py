@@ -9,25 +9,14 @@ import subprocess
 import sys
 
 import compositor
+import displaycase
 import results
 import sessiond as s
-
-USE_POS, PHYSICAL = 1, 2
-DONE, FAILED = 1, 2  # VD_AGENT_SUCCESS, VD_AGENT_ERROR
+from displaycase import DONE, FAILED
 
 if not compositor.Mutter.installed():
     print("mutter is not installed")
     sys.exit(77)
-
-
-def monitors(*heads, flags=USE_POS, sizes=None):
-    """Each head is (w, h, x, y), each size (w, h) in mm."""
-    body = struct.pack("<II", len(heads), flags)
-    for w, h, x, y in heads:
-        body += struct.pack("<IIIii", h, w, 32, x, y)
-    for w, h in sizes or ():
-        body += struct.pack("<HH", h, w)
-    return s.message(s.MONITORS_CONFIG, body)
 
 
 def layout_of(mutter):
@@ -60,38 +49,14 @@ def idle(daemon, seconds=3):
     return daemon.wakeups() == before
 
 
-class Case:
+class Case(displaycase.Case):
     def __init__(self, config="", session=True, **options):
         self.mutter = compositor.Mutter(**options)
-        self.bus = compositor.Bus()
-        self.agent = s.Agent(self.bus)
+        super().__init__(self.mutter, config, self.mutter.bus if session else None)
         self.refused = []
         self.connection = self.mutter.bus.connect()
         self.connection.signal_subscribe(None, s.SESSION, "Refused", None, None, 0,
                                          lambda *arguments: self.refused.append(arguments[5].unpack()))
-        self.daemon = self.mutter.daemon(self.bus, self.mutter.bus if session else None, config=config)
-        if session:
-            s.until(lambda: self.agent.layouts, "the first layout")
-        self.caps = self.agent.client()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, _value, _trace):
-        try:
-            if kind:
-                print(self.daemon.text()[-3000:])
-            self.daemon.stop()
-        finally:
-            self.agent.close()
-            self.bus.stop()
-            self.mutter.__exit__(kind, None, None)
-
-    def ask(self, *heads, **options):
-        self.agent.control.send(monitors(*heads, **options))
-        kind, error = struct.unpack("<II", self.agent.control.take(s.REPLY))
-        assert kind == s.MONITORS_CONFIG
-        return error
 
     def check(self, expected=None):
         """What is reported is what is there, and that is as expected."""
@@ -250,12 +215,12 @@ def modes():
             case.check([lvds(1, 800, 600), lvds(2, 1024, 768, 800)])
             # While another program changes it all the time the last word is the client's.
             for turn in range(10):
-                case.agent.control.send(monitors((1280, 800, 0, 0), (1024, 768, 1280, 0)))
+                case.send((1280, 800, 0, 0), (1024, 768, 1280, 0))
                 try:
                     case.mutter.configure(("LVDS1", 0, 0, 1, turn % 4))
                 except s.GLib.Error:
                     pass  # the client was faster
-                case.agent.control.take(s.REPLY)
+                case.reply()
             assert case.ask((1280, 800, 0, 0), (1024, 768, 1280, 0)) == DONE
             case.check([lvds(1, 1280, 800), lvds(2, 1024, 768, 1280)])
     finally:
@@ -267,11 +232,11 @@ def compositor_dies():
     with Case() as case:
         case.check()
         case.mutter.process.send_signal(signal.SIGSTOP)
-        case.agent.control.send(monitors((1280, 800, 0, 0), (1024, 768, 0, 800)))
+        case.send((1280, 800, 0, 0), (1024, 768, 0, 800))
         s.settle()
         case.mutter.kill()
         # Requests that nobody can serve are answered all the same.
-        assert struct.unpack("<II", case.agent.control.take(s.REPLY)) == (s.MONITORS_CONFIG, FAILED)
+        assert case.reply() == FAILED
         assert case.ask((1280, 800, 0, 0)) == FAILED
         case.mutter.start()
         case.daemon.wait_log("serving the compositor", 2)
@@ -286,7 +251,6 @@ def no_session_bus():
         case.daemon.wait_log("no displays: the compositor has it on the session bus, which cannot be reached")
         assert not case.caps >> s.CAP_MONITORS & 1, bin(case.caps)
         # The pointer has its layout all the same.
-        s.until(lambda: case.agent.layouts, "the layout")
         case.check([output(0, 1280, 800), output(1, 1024, 768, 1280)])
         assert case.ask((1280, 800, 0, 0)) == FAILED
 

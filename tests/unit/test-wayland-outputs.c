@@ -2,43 +2,6 @@
 #include "check.h"
 #include "wayland-outputs.h"
 
-static int sign(int number)
-{
-    return (number > 0) - (number < 0);
-}
-
-static void compare(void)
-{
-    static const char *const order[] = {
-        "DP-1",      "HDMI-A-1",   "HDMI-A-2",   "HDMI-B-1",    "HEADLESS-1", "Virtual-1", "Virtual-2",
-        "Virtual-9", "Virtual-10", "Virtual-11", "Virtual-100", "eDP-1",      "output-38",
-    };
-    for (int i = 0; i < (int) G_N_ELEMENTS(order); i++) {
-        for (int k = 0; k < (int) G_N_ELEMENTS(order); k++) {
-            check_case("%s %s", order[i], order[k]);
-            CHECK_EQ(sign(wayland_outputs_compare(order[i], order[k])), sign(i - k));
-        }
-    }
-}
-
-static void name(void)
-{
-    static const struct {
-        const char *given, *kept;
-    } rows[] = {
-        { "Virtual-1", "Virtual-1" },
-        { "a b\n\x7f\xc3\xa9\xff", "a?b?????" },
-        { "0123456789012345678901234567890123456789", "0123456789012345678901234567890" },
-        { "", "" },
-    };
-    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
-        char kept[LIMIT_CONNECTOR_NAME];
-        check_case("name %zu", i);
-        wayland_outputs_name(rows[i].given, kept);
-        CHECK_STR(kept, rows[i].kept);
-    }
-}
-
 /* Rectangles as compositors make them, rounded and cut; back to the scale. */
 static void scale(void)
 {
@@ -84,8 +47,6 @@ static void nothing(void)
 
 int main(void)
 {
-    compare();
-    name();
     scale();
     nothing();
     return check_done();

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define _GNU_SOURCE
+#include "displays-backend.h"
+
+#include <string.h>
+
+int displays_output_compare(const char *a, const char *b)
+{
+    return strverscmp(a, b);
+}
+
+void displays_output_name(const char *name, char ret_name[LIMIT_CONNECTOR_NAME])
+{
+    gsize i = 0;
+    for (; name[i] != '\0' && i < LIMIT_CONNECTOR_NAME - 1; i++)
+        ret_name[i] = g_ascii_isgraph(name[i]) ? name[i] : '?';
+    ret_name[i] = '\0';
+}
+
+gboolean displays_output_sideways(guint transform)
+{
+    return transform % 2 == 1;
+}
