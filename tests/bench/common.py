@@ -22,11 +22,11 @@ ECHO = "org.spice-pv.echo.0"
 MEGABYTE = 1 << 20
 
 
-def image(agent):
-    """The guest image with this agent, of the package as it was at first. Asked for anew by each user: of those that
-    others build meanwhile only the last ones are kept."""
+def image(agent, desktop="openbox"):
+    """The guest image with this agent and desktop, of the package as it was at first. Asked for anew by each user: of those
+    that others build meanwhile only the last ones are kept."""
     os.environ["DEB"] = harness.find_deb()
-    return harness.build_image(agent)
+    return harness.build_image(agent, desktop)
 
 
 def echo_port(name="echo"):

@@ -192,14 +192,14 @@ def measure(wanted, samples, names=("vdagent", "ours")):
         measure_agent(agent, wanted, samples)
 
 
-def report(samples):
+def report(samples, units=UNITS):
     rows = []
     for name, by_agent in samples.rows.items():
         ours, peer, least = (summary(by_agent.get(who, [])) for who in ("ours", "vdagent", "floor"))
         ratio = round(ours / peer, 3) if isinstance(ours, float) and isinstance(peer, float) and peer > 0 else None
-        rows.append({"name": name, "ours": ours, "peer": peer, "ratio": ratio, "unit": UNITS[name], "floor": least,
+        rows.append({"name": name, "ours": ours, "peer": peer, "ratio": ratio, "unit": units[name], "floor": least,
                      "samples": by_agent})
-        print("%-22s ours %-28s spice-vdagent %-28s %s  %s%s" % (
-            name, ours, peer, UNITS[name], "ratio %.2f" % ratio if ratio is not None else "",
+        print("%-30s ours %-28s spice-vdagent %-28s %s  %s%s" % (
+            name, ours, peer, units[name], "ratio %.2f" % ratio if ratio is not None else "",
             ", the least possible %s" % least if least is not None else ""))
     return rows

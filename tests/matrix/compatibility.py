@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""docs/compatibility.md, made from results of tests as tests/session/results.py writes them, and read back."""
+"""docs/compatibility.md, made from results of tests as tests/session/results.py writes them, and read back: what has not
+run again stays."""
 
 import os
 import re
@@ -8,18 +9,18 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "session"))
 sys.dont_write_bytecode = True
-from results import ABSENT, FAIL, FEATURES, NOT_RUN, PASS
+from results import ABSENT, FAIL, FEATURES, IN_A_GUEST, NOT_RUN, PASS
 
 HEAD = """\
 # Compatibility
 
-What `make check-matrix` has found out about the session daemon on Wayland compositors, on {date}. The program makes this
-document from the results of its tests; a change by hand is lost.
+What `make check-matrix` has found out about the session daemon on Wayland compositors, last on {date}. The program makes
+this document from the results of its tests; a change by hand is lost.
 
-"pass": a test with that compositor, headless, has proved it by programs that are not ours. "not offered": such a program
-has listed what the compositor offers, and nothing that the feature could be made with is among it. "not run": the machine
-of the tests, which has no graphics card, does not allow it, as the compositor itself or another program says. "-": no test
-asks.
+"pass": a test with that compositor has proved it by programs that are not ours. It runs headless, or in a guest with two
+outputs of a virtio graphics card. "not offered": such a program has listed what the compositor offers, and nothing that the
+feature could be made with is among it. "not run": the machine of the tests, which has no graphics card, does not allow it,
+as the compositor itself or another program says. "-": no test asks.
 
 """
 ANCHORS = {FAIL: "Failures", ABSENT: "Not offered", NOT_RUN: "Not run"}
@@ -83,10 +84,29 @@ def parse(text):
     return date, rows
 
 
-def document(date, paths):
-    """The document made from files of results, each named by its suite."""
+def part_of(key):
+    """Rows of one part are found out together: all headless compositors of a suite, or a guest."""
+    compositor, _, suite = key
+    return suite, compositor if compositor.endswith(IN_A_GUEST) else None
+
+
+def updated(text, date, lines):
+    """The document `text` with these results, pairs of suite and line, in the place of older ones of the same parts."""
+    new = merged(lines)
+    parts = {part_of(key) for key in new}
+    kept = {key: row for key, row in parse(text)[1].items() if part_of(key) not in parts}
+    return render(date, {**kept, **new})
+
+
+def write(document, date, directory):
+    """Update the file with files of results, each named by its suite, or by that and something after a dash."""
     lines = []
-    for path in paths:
-        with open(path, encoding="utf-8") as file:
-            lines += [(os.path.basename(path), line) for line in file]
-    return render(date, merged(lines))
+    for name in sorted(os.listdir(directory)):
+        with open(os.path.join(directory, name), encoding="utf-8") as file:
+            lines += [(name.partition("-")[0], line) for line in file]
+    if lines:
+        with open(document, "r+", encoding="utf-8") as file:
+            text = updated(file.read(), date, lines)
+            file.seek(0)
+            file.write(text)
+            file.truncate()

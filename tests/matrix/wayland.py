@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The session tests that need a Wayland compositor, with the compositors of this machine and of newer suites."""
 
-import datetime
 import os
 import re
 import subprocess
-import tempfile
 
-import compatibility
 import domain
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 SESSION_TESTS = os.path.join(TOP, "tests", "session")
-DOCUMENT = os.path.join(TOP, "docs", "compatibility.md")
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 
 LIBRARIES = ("libcap-ng0", "libdrm2", "libgdk-pixbuf-2.0-0", "libglib2.0-bin", "libseccomp2", "libudev1",
@@ -42,9 +38,9 @@ def own_suite():
 
 
 def run_suite(suite, prefix, names, results, say):
-    """Programs are those built here: older libraries are what newer suites still serve. Returns the count of failures."""
+    """Results go to the file of that name. Programs are those built here: older libraries are what newer suites still serve. Returns the count of failures."""
     words = [os.path.join(TOP, "tests", "run"), *("session/" + name for name in names)]
-    variables = "BUILD=" + BUILD, "RESULTS=" + os.path.join(results, suite)
+    variables = "BUILD=" + BUILD, "RESULTS=" + results
     process = subprocess.Popen([*prefix, "env", *variables, *words], stdout=subprocess.PIPE, text=True)
     failed = 0
     try:
@@ -65,20 +61,14 @@ def run_suite(suite, prefix, names, results, say):
     return failed
 
 
-def run(wanted, chroot, say):
-    """Runs each test whose name `wanted` likes, under SUITE-NAME. All of them together make the document."""
+def run(wanted, chroot, say, directory):
+    """Runs each test whose name `wanted` likes, under SUITE-NAME. Where those are all of a suite, a file of that name in the
+    directory gets what they find out."""
     failed = 0
-    whole = True
-    with tempfile.TemporaryDirectory(prefix="spice-pv-matrix-") as results:
-        for suite in (own_suite(), *SUITES):
-            names = [name for name in tests() if wanted("%s-%s" % (suite, name))]
-            whole = whole and names == tests()
-            if names:
-                prefix = () if suite not in SUITES else domain.inside(
-                    chroot(suite, *sorted(LIBRARIES + TOOLS + COMPOSITORS + SUITES[suite])))
-                failed += run_suite(suite, prefix, names, results, say)
-        if whole:
-            files = [os.path.join(results, suite) for suite in sorted(os.listdir(results))]
-            with open(DOCUMENT, "w", encoding="utf-8") as file:
-                file.write(compatibility.document(datetime.date.today().isoformat(), files))
+    for suite in (own_suite(), *SUITES):
+        names = [name for name in tests() if wanted("%s-%s" % (suite, name))]
+        if names:
+            prefix = () if suite not in SUITES else domain.inside(
+                chroot(suite, *sorted(LIBRARIES + TOOLS + COMPOSITORS + SUITES[suite])))
+            failed += run_suite(suite, prefix, names, os.path.join(directory, suite) if names == tests() else "", say)
     return failed

@@ -28,7 +28,10 @@ FEATURES = {
     "resize": "an output gets the size that the client asks for",
     "second output": "a second output is turned off and on again",
     "scale": "the layout is right at a scale other than 1",
+    "pointer": "a client on each output is told the pixel that the SPICE client points at",
 }
+# What the name of a compositor ends with that is not headless.
+IN_A_GUEST = " in a guest"
 PASS, FAIL, ABSENT, NOT_RUN = "pass", "fail", "not offered", "not run"
 
 

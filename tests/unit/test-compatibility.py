@@ -77,9 +77,22 @@ def test_document_can_be_read_back():
     text = compatibility.render("2026-01-31", rows)
     assert compatibility.parse(text) == ("2026-01-31", rows)
     lines = text.splitlines()
-    assert "| sway | 1.12 | sid | pass | - | - | - | fail | - | - |" in lines, text
+    assert "| sway | 1.12 | sid | pass | - | - | - | fail | - | - | - |" in lines, text
     assert "- weston 16.0.0 (sid), clipboard, primary: no ext_data_control_manager_v1, no other_v1" in lines, text
     assert lines.index("## Failures") < lines.index("## Not offered") < lines.index("## Not run")
+
+
+def test_older_results_of_the_same_part_go():
+    def lines(*words):
+        return [(suite, "%s\t%s\tscale\tpass\t\n" % (name, version)) for suite, name, version in words]
+    text = compatibility.render("2026-01-31", compatibility.merged(lines(
+        ("sid", "sway", "1.11"), ("sid", "labwc", "0.9"), ("sid", "sway in a guest", "1.11"), ("sid", "kwin in a guest", "6"),
+        ("trixie", "sway", "1.10"))))
+    text = compatibility.updated(text, "2026-02-01", lines(("sid", "sway", "1.12"), ("sid", "kwin in a guest", "7")))
+    date, rows = compatibility.parse(text)
+    assert date == "2026-02-01" and set(rows) == {
+        ("sway", "1.12", "sid"), ("sway in a guest", "1.11", "sid"), ("kwin in a guest", "7", "sid"),
+        ("sway", "1.10", "trixie")}, rows
 
 
 def test_versions_are_in_order():

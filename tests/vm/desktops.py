@@ -70,10 +70,12 @@ class Openbox(Desktop):
 
 
 class Wayland(Desktop):
-    """gaps: outputs need not touch; sizes: two for outputs that get each of the scales."""
+    """gaps: outputs need not touch; sizes: two for outputs that get each of the scales; compositor: its name and program;
+    locks: what its own lock, which logind can ask for and knows of, keeps out."""
 
     _OPTION = {"clipboard": "", "primary": " -p"}
     gaps = True
+    locks = ()
     scales = 1.25, 1.5, 2, 1
     sizes = (1280, 800), (1440, 900)
 
@@ -104,6 +106,7 @@ class Sway(Wayland):
     is first switched to."""
 
     name = "sway"
+    compositor = "sway", "sway"
     ttys = {"alice": 1, "bob": 2}
     shown = "swaymsg -t get_version"
     end_others = "systemctl stop getty@tty2"
@@ -125,10 +128,20 @@ class Sway(Wayland):
                                              for name, (scale, turn, x, y) in outputs.items()), user="alice")
 
 
+class Uwsm(Sway):
+    """The same, but for a compositor that is a unit of the user's systemd, and belongs to no session of logind."""
+
+    name = "uwsm"
+    compositor = "sway by UWSM", "sway"
+    ttys = {"alice": 1}
+    end_others = "true"
+
+
 class Gnome(Wayland):
     """gdm logs alice in. Its outputs must touch, and scales must give whole numbers that are not too small."""
 
     name = "gnome"
+    compositor = "GNOME Shell", "gnome-shell"
     # The overview that a session begins with would keep the pointer from windows.
     shown = ("systemctl --user -q is-active graphical-session.target && "
              "busctl --user set-property org.gnome.Shell /org/gnome/Shell org.gnome.Shell OverviewActive b false")
@@ -136,6 +149,7 @@ class Gnome(Wayland):
     slow = 6
     memory = 3072
     gaps = False
+    locks = "files", "clipboard"
     sizes = (1680, 1050), (1920, 1080)
 
     _CALL = ("gdbus call --session --dest org.gnome.Mutter.DisplayConfig --object-path /org/gnome/Mutter/DisplayConfig "
@@ -160,11 +174,13 @@ class Plasma(Wayland):
     """The login shell of the console becomes the session."""
 
     name = "plasma"
+    compositor = "kwin", "kwin_wayland"
     ttys = {"alice": 1}
     shown = "kscreen-doctor -j && busctl --user status org.kde.plasmashell"
     patience = 400
     slow = 6
     memory = 3072
+    locks = "files",
     sizes = (1680, 1050), (1920, 1080)
 
     _TURN = {0: "none", 90: "left", 270: "right"}
@@ -182,4 +198,4 @@ class Plasma(Wayland):
                                                for name, (scale, turn, x, y) in outputs.items()), user="alice", timeout=60)
 
 
-DESKTOPS = {desktop.name: desktop for desktop in (Openbox(), Sway(), Gnome(), Plasma())}
+DESKTOPS = {desktop.name: desktop for desktop in (Openbox(), Sway(), Uwsm(), Gnome(), Plasma())}

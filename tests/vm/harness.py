@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from vm import Failure, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.append(os.path.join(TOP, "tests", "session"))
+import results
+
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 DESKTOP = os.environ.get("DESKTOP")  # a Wayland desktop to be used instead of the tests' own one
 
@@ -97,6 +101,25 @@ def ours_only(function):
     """Decorates a test of something the reference does not have at all: an interface, a program, a policy."""
     function.ours_only = True
     return function
+
+
+def proves(*features):
+    """Decorates a test of what is a column of docs/compatibility.md."""
+    def mark(function):
+        function.proves = features
+        return function
+    return mark
+
+
+class Compositor:
+    """That of a guest's desktop, as results.py takes it."""
+
+    def __init__(self, guest):
+        self.name = guest.desktop.compositor[0] + results.IN_A_GUEST
+        self._version = re.search(r"\d+(\.\d+)+", guest.run(guest.desktop.compositor[1] + " --version"))[0]
+
+    def version(self):
+        return self._version
 
 
 def added_up(pairs):
@@ -190,6 +213,11 @@ class Machine:
         self.guest.until('loginctl list-sessions --no-legend | grep -w %s | while read -r s rest; do '
                          '[ "$(loginctl show-session -P Active $s)" = yes ] && exit 42; done; [ $? = 42 ]' % user)
 
+    def session_of(self, user):
+        """Number of the session that this user has in front."""
+        return self.guest.run('loginctl list-sessions --no-legend | grep -w %s | while read -r s rest; do '
+                              '[ "$(loginctl show-session -P Active $s)" = yes ] && echo $s && break; done' % user).strip()
+
     def probe(self, text, user="", display=None, program="probe"):
         """Starts a probe that ends with the test; its first line of output tells that it is ready."""
         probe = self.guest.start("exec %s %s" % (program, text), user, display)
@@ -271,6 +299,7 @@ class Runner:
     def __init__(self, agent):
         self.agent = Agent(agent)
         self.images = {}
+        self.compositor = None
         self.machine = None
         self.failed = 0
 
@@ -291,7 +320,14 @@ class Runner:
             if kind not in self.images:
                 self.images[kind] = build_image(*kind)
             self.machine = Machine(self.agent, self.images[kind], options)
+            if os.environ.get("RESULTS") and "desktop" in options and not self.compositor:
+                self.compositor = Compositor(self.machine.guest)
         self.machine.ready()
+
+    def record(self, function, problem):
+        """For docs/compatibility.md, when it is to be made from this."""
+        for feature in getattr(function, "proves", ()) if self.compositor else ():
+            results.record(self.compositor, feature, results.FAIL if problem else results.PASS, problem.split("\n")[0])
 
     def explain(self, name):
         """Saves logs and returns the tail of the journal."""
@@ -335,6 +371,7 @@ class Runner:
                                  (name, indent(problem)))
                 self.stop()
                 problem = self.attempt(name, function, options)
+            self.record(function, problem)
             if problem:
                 self.failed += 1
                 self.agent.broken = self.machine is None
@@ -367,4 +404,4 @@ def main(tests, agent):
     return 1 if runner.failed else 0
 
 
-__all__ = ["BUILD", "Failure", "Skip", "build_client", "fresh", "machine", "ours_only", "wait_for"]
+__all__ = ["BUILD", "Failure", "Skip", "build_client", "fresh", "machine", "ours_only", "proves", "wait_for"]

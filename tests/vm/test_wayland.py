@@ -196,6 +196,7 @@ def sweep(m, surfaces, heads, give_up=8):
 
 
 @machine(**SWAY)
+@proves("pointer")
 def test_wayland_pointer_scale_1(m):
     plain(m, SIZE, (1280, 800))
     surfaces = Surfaces(m)
@@ -205,6 +206,7 @@ def test_wayland_pointer_scale_1(m):
 
 @machine(**SWAY)
 @ours_only
+@proves("pointer", "scale")
 def test_wayland_pointer_scaled(m):
     """Each scale on each output, and another one beside it; the second one somewhat lower."""
     desktop = m.guest.desktop
@@ -219,6 +221,7 @@ def test_wayland_pointer_scaled(m):
 
 
 @machine(**SWAY)
+@proves("pointer")
 def test_wayland_pointer_turned(m):
     """The client sees the picture as the output has it, and points at pixels of that."""
     plain(m, SIZE, (1280, 800))
@@ -229,6 +232,7 @@ def test_wayland_pointer_turned(m):
 
 
 @machine(**SWAY)
+@proves("pointer")
 def test_wayland_click_on_the_right_output(m):
     plain(m, SIZE, SIZE)
     surfaces = Surfaces(m)
@@ -243,6 +247,7 @@ def test_wayland_click_on_the_right_output(m):
 
 @machine(**SWAY)
 @ours_only
+@proves("resize")
 def test_wayland_resize(m):
     for w, h in ((801, 601), (1366, 768), (1501, 903), (1024, 768)):
         ask(m, (0, 0, w, h), None)
@@ -256,6 +261,7 @@ def test_wayland_resize(m):
 
 @machine(**SWAY)
 @ours_only
+@proves("resize")
 def test_wayland_resize_two_heads(m):
     for (w1, h1), (w2, h2) in (((1023, 767), (801, 599)), ((1280, 720), (1111, 911)), (SIZE, SIZE)):
         ask(m, (0, 0, w1, h1), (w1, 0, w2, h2))
@@ -264,6 +270,7 @@ def test_wayland_resize_two_heads(m):
 
 @machine(**SWAY)
 @ours_only
+@proves("resize")
 def test_wayland_resize_one_of_two(m):
     plain(m, SIZE, SIZE)
     ask(m, (0, 0, 1300, 700), (1300, 0, *SIZE))
@@ -282,6 +289,7 @@ def test_wayland_resize_back_and_forth(m):
 
 
 @machine(**SWAY)
+@proves("second output")
 def test_wayland_second_head_on_and_off(m):
     plain(m, SIZE)
     ask(m, (0, 0, *SIZE), (1024, 0, 800, 600))
@@ -319,6 +327,7 @@ test_wayland_switch_client_clipboard_follows = on_sway(test_sessions.test_switch
 
 @machine(**SWAY)
 @ours_only
+@proves("clipboard")
 def test_wayland_clipboard_text(m):
     offer(m, "from the client, caf\u00e9".encode(), m.client.TEXT, "text/plain;charset=utf-8")
     for target in ("text/plain;charset=utf-8", "UTF8_STRING", "text/plain"):
@@ -339,6 +348,7 @@ def test_wayland_doctor(m):
 
 
 def everything_works(m, text):
+    wait_long(m, lambda: test_sessions.CLIPBOARD in m.client.wait_agent()["caps"], 10, "the clipboard is announced")
     offer(m, b"to the guest, " + text, m.client.TEXT, "UTF8_STRING")
     same(paste(m), b"to the guest, " + text)
     copy(m, b"to the client, " + text)
@@ -347,11 +357,38 @@ def everything_works(m, text):
     surfaces = Surfaces(m)
     surfaces.cover({"Virtual-1": (1100, 700), "Virtual-2": (900, 600)})
     for head in 0, 1:
-        m.client.position(0, 0, head)
+        m.client.position(300, 200, head)  # not near an edge, as in sweep()
         m.client.position(333, 222, head)
         seen = surfaces.arrives(lambda name, x, y: (name, int(x), int(y)) == ("Virtual-%d" % (head + 1), 333, 222), 5)
         if seen:
             raise Failure("pixel 333,222 of display %d is at %s" % (head, seen))
+
+
+@machine(**SWAY)
+@ours_only
+def test_wayland_screen_lock(m):
+    """The desktop's own lock keeps files out, GNOME's also ends its clipboard for us, and all comes back."""
+    if not m.guest.desktop.locks:
+        raise Skip("%s has no lock that logind knows of" % m.guest.desktop.name)
+    test_files.clean(m)
+    path, digest = test_files.make(m, "locked.bin", 1 << 20)
+    everything_works(m, b"before")
+    session, mark = m.session_of("alice"), m.client.mark()
+    hint = "[ $(loginctl show-session -P LockedHint %s) = %%s ]" % session
+    m.guest.run("loginctl lock-session " + session)
+    m.guest.until(hint % "yes", 20 * m.guest.desktop.slow)
+    try:
+        error = test_files.refused(m, path)
+        if "lock" not in error.lower():
+            raise Failure("the client was not told why: %r" % error)
+        if "clipboard" in m.guest.desktop.locks:
+            m.client.wait_event("release", mark, selection=0)
+    finally:
+        m.guest.run("loginctl unlock-session " + session)
+        m.guest.until(hint % "no", 20 * m.guest.desktop.slow)
+    everything_works(m, b"after")
+    m.client.command("files", path, timeout=20)
+    test_files.received(m, "locked.bin", digest)
 
 
 @machine(**SWAY)

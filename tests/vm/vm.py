@@ -481,7 +481,10 @@ class VM:
         desktop = self.guest.desktop
         self.guest.run("true", timeout=90)
         if self.session:
-            self.guest.until(desktop.shown, desktop.patience, self.session)
+            try:
+                self.guest.until(desktop.shown, desktop.patience, self.session)
+            except Failure as error:
+                raise Failure("%s\n%s" % (error, self.journal()[-4000:])) from None
         self.boot_time = time.monotonic() - started
         return self
 
