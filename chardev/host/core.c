@@ -14,6 +14,7 @@ struct SpiceWatch {
     GSource source;
     gpointer tag;
     int fd, mask;
+    GIOCondition wanted;
     gboolean removed, listens;
     SpiceWatchFunc func;
     void *opaque;
@@ -28,7 +29,6 @@ static struct {
     SpiceWatch *held[CORE_HOLDS];
     GHashTable *watches; /* by descriptor */
     guint connections;
-    SpiceWatch *listening[2]; /* without TLS, with */
 } core;
 
 /* --- timers --- */
@@ -95,31 +95,26 @@ static GIOCondition conditions(const SpiceWatch *watch)
     return (reads ? G_IO_IN : 0) | (watch->mask & SPICE_WATCH_EVENT_WRITE ? G_IO_OUT : 0);
 }
 
-static void apply(SpiceWatch *watch)
+/*
+ * What is waited for is settled before each poll, as libspice-server asks to write before each message and no more after it,
+ * and a change costs a wake-up of the loop. A connection of which it wants nothing is not polled: its end would be reported for ever.
+ */
+static gboolean watch_prepare(GSource *source, gint *timeout)
 {
-    g_source_modify_unix_fd(&watch->source, watch->tag, conditions(watch));
-}
+    SpiceWatch *watch = (SpiceWatch *)source;
+    GIOCondition wanted = conditions(watch);
 
-/* Whoever has no descriptor left for a connection is told of it for ever, and libspice-server lets anybody hold one. */
-static void count(SpiceWatch *watch, int change)
-{
-    gboolean was_full = core.connections >= CONNECTIONS_MAX;
-
-    if (watch->listens) {
-        for (gsize i = 0; i < G_N_ELEMENTS(core.listening); i++) {
-            if (core.listening[i] == (change > 0 ? NULL : watch)) {
-                core.listening[i] = change > 0 ? watch : NULL;
-                return;
-            }
-        }
-        return;
+    *timeout = -1;
+    if (watch->mask == 0 && watch->tag) {
+        g_source_remove_unix_fd(source, watch->tag);
+        watch->tag = NULL;
+    } else if (watch->mask != 0 && !watch->tag) {
+        watch->tag = g_source_add_unix_fd(source, watch->fd, wanted);
+    } else if (watch->tag && watch->wanted != wanted) {
+        g_source_modify_unix_fd(source, watch->tag, wanted);
     }
-    core.connections += (guint)change;
-    for (gsize i = 0; i < G_N_ELEMENTS(core.listening); i++) {
-        if (core.listening[i] && was_full != (core.connections >= CONNECTIONS_MAX)) {
-            apply(core.listening[i]);
-        }
-    }
+    watch->wanted = wanted;
+    return FALSE;
 }
 
 static void handle(SpiceWatch *watch, int event)
@@ -133,7 +128,7 @@ static void handle(SpiceWatch *watch, int event)
 static gboolean watch_dispatch(GSource *source, GSourceFunc callback, gpointer user)
 {
     SpiceWatch *watch = (SpiceWatch *)source;
-    GIOCondition ready = g_source_query_unix_fd(source, watch->tag);
+    GIOCondition ready = watch->tag ? g_source_query_unix_fd(source, watch->tag) : 0;
     gboolean trouble = (ready & (G_IO_HUP | G_IO_ERR)) != 0;
     int event = 0;
 
@@ -145,17 +140,13 @@ static gboolean watch_dispatch(GSource *source, GSourceFunc callback, gpointer u
         event |= SPICE_WATCH_EVENT_WRITE;
     }
     if (event == 0) {
-        if (trouble) {
-            /* libspice-server wants to hear nothing of this connection, and poll() reports its end all the same. */
-            g_source_modify_unix_fd(source, watch->tag, 0);
-        }
         return G_SOURCE_CONTINUE;
     }
     handle(watch, event);
     return watch->removed ? G_SOURCE_REMOVE : G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs watch_funcs = { .dispatch = watch_dispatch };
+static GSourceFuncs watch_funcs = { .prepare = watch_prepare, .dispatch = watch_dispatch };
 
 static SpiceWatch *watch_add(int fd, int event_mask, SpiceWatchFunc func, void *opaque)
 {
@@ -172,19 +163,15 @@ static SpiceWatch *watch_add(int fd, int event_mask, SpiceWatchFunc func, void *
     /* Without this GLib takes the descriptor out of the poll around each dispatch, which costs a wake-up of the loop. */
     g_source_set_can_recurse(&watch->source, TRUE);
     g_source_set_static_name(&watch->source, "spice connection");
-    watch->tag = g_source_add_unix_fd(&watch->source, fd, conditions(watch));
     g_source_attach(&watch->source, NULL);
     g_hash_table_insert(core.watches, GINT_TO_POINTER(fd), watch);
-    count(watch, 1);
+    core.connections += !watch->listens;
     return watch;
 }
 
 static void watch_update_mask(SpiceWatch *watch, int event_mask)
 {
-    if (watch->mask != event_mask) {
-        watch->mask = event_mask;
-        apply(watch);
-    }
+    watch->mask = event_mask;
 }
 
 static void watch_remove(SpiceWatch *watch)
@@ -201,7 +188,7 @@ static void watch_remove(SpiceWatch *watch)
     if (g_hash_table_lookup(core.watches, GINT_TO_POINTER(watch->fd)) == watch) {
         g_hash_table_remove(core.watches, GINT_TO_POINTER(watch->fd));
     }
-    count(watch, -1);
+    core.connections -= !watch->listens;
     g_source_destroy(&watch->source);
     g_source_unref(&watch->source);
 }
@@ -252,22 +239,13 @@ gboolean core_hold(CoreHold why)
     if (!core.reading) {
         return FALSE;
     }
-    if (core.held[why] != core.reading) {
-        core_resume(why);
-        core.held[why] = core.reading;
-        apply(core.reading);
-    }
+    core.held[why] = core.reading;
     return TRUE;
 }
 
 void core_resume(CoreHold why)
 {
-    SpiceWatch *watch = core.held[why];
-
     core.held[why] = NULL;
-    if (watch) {
-        apply(watch);
-    }
 }
 
 void core_read(int fd)

@@ -382,9 +382,12 @@ int main(int argc, char **argv)
         g_log_set_handler("Spice", G_LOG_LEVEL_MASK | G_LOG_FLAG_FATAL | G_LOG_FLAG_RECURSION, spice_log, NULL);
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* a huge page for each thread's stack is memory for nothing */
-        /* libspice-server has 8 MiB for each client, which would else be kept, once for each display's thread. */
-        mallopt(M_MMAP_THRESHOLD, 1 << 16);
-        mallopt(M_TRIM_THRESHOLD, 1 << 17);
+        /*
+         * libspice-server has 8 MiB for each client, which would else be kept, once for each display's thread. What it has for
+         * one USB packet is smaller, and would else be mapped and cleared by the kernel for each.
+         */
+        mallopt(M_MMAP_THRESHOLD, 1 << 18);
+        mallopt(M_TRIM_THRESHOLD, 1 << 19);
     }
     if (!options || !perform(options, &error)) {
         g_printerr("spicevmc: %s\n", error->message);
