@@ -5,8 +5,8 @@
 # a fuzz target with its corpus in tests/fuzz/corpus/NAME/. Each program's main.c is linked against its directory's library,
 # so tests can link what they test.
 #
-# Libraries: protocol (alone) <- chardev <- guest (spice-pvmouse), host (spicevmc), agent-system, manage (spice-agent-manage),
-# agent-session. Programs never link each other.
+# Libraries: protocol (alone) <- chardev <- guest (spice-pvmouse), host (spicevmc), agent-system, manage (spice-agent-manage)
+# <- helper (spice-agent-helper), agent-session. Programs never link each other.
 
 PREFIX  ?= /usr
 SYSCONFDIR ?= /etc
@@ -27,6 +27,7 @@ PC_guest         := $(PC_chardev)
 PC_host          := $(PC_chardev) spice-server jansson libcrypto libusbredirparser-0.5
 PC_agent-system  := $(PC_chardev) libdrm
 PC_manage        := $(PC_chardev) jansson libudev
+PC_helper        := $(PC_manage)
 PC_agent-session := $(PC_chardev) x11 xfixes xrandr wayland-client libudev jansson
 PC_convert       := $(PC_chardev) gdk-pixbuf-2.0
 PC_ctl           := spice-protocol gio-unix-2.0 x11
@@ -37,6 +38,7 @@ INC_guest         := $(INC_chardev) -iquote chardev/guest
 INC_host          := $(INC_chardev) -iquote chardev/host
 INC_agent-system  := $(INC_chardev) -iquote agent-system
 INC_manage        := $(INC_chardev) -iquote agent-system/manage
+INC_helper        := $(INC_manage) -iquote agent-system/helper
 INC_agent-session := $(INC_chardev) -iquote agent-session -iquote $(BUILD)/wayland
 INC_convert       := $(INC_chardev)
 INC_ctl          := -iquote protocol -iquote agent-session/ctl
@@ -44,15 +46,16 @@ INC_ctl          := -iquote protocol -iquote agent-session/ctl
 DIR_guest := chardev/guest
 DIR_host  := chardev/host
 DIR_manage := agent-system/manage
+DIR_helper := agent-system/helper
 DIR_ctl   := agent-session/ctl
 DIR_convert := agent-session/convert
 path = $(or $(DIR_$(1)),$(1))
 
 BASE = -std=gnu11 -MMD -MP $(WARN) $(HARDEN) -DSPICE_PV_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(PREFIX)/libexec/spice-pv"'
 
-LIBS := protocol chardev guest host agent-system manage agent-session convert ctl
+LIBS := protocol chardev guest host agent-system manage helper agent-session convert ctl
 PROGRAMS := $(BUILD)/spice-pvmouse $(BUILD)/spicevmc $(BUILD)/spice-agent-system $(BUILD)/spice-agent-manage $(BUILD)/spice-agent-session \
-	$(BUILD)/spice-agentctl $(BUILD)/spice-agent-convert
+	$(BUILD)/spice-agentctl $(BUILD)/spice-agent-convert $(BUILD)/spice-agent-helper
 
 # One short line per command; V=1 shows the commands.
 Q = $(if $(V),,@echo '  $(1) $(2)';)
@@ -101,6 +104,7 @@ $(eval $(call program,spice-pvmouse,guest,guest chardev protocol))
 $(eval $(call program,spicevmc,host,host chardev protocol))
 $(eval $(call program,spice-agent-system,agent-system,agent-system chardev protocol))
 $(eval $(call program,spice-agent-manage,manage,manage chardev protocol))
+$(eval $(call program,spice-agent-helper,helper,helper manage chardev protocol))
 $(eval $(call program,spice-agent-session,agent-session,agent-session chardev protocol))
 $(eval $(call program,spice-agent-convert,convert,convert chardev protocol))
 $(eval $(call program,spice-agentctl,ctl,ctl protocol))
@@ -108,9 +112,10 @@ $(eval $(call program,spice-agentctl,ctl,ctl protocol))
 # Unit tests; one program each. The three groups differ in what they link.
 TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 SESSION_BINS := $(patsubst tests/session/%.c,$(BUILD)/tests/session/%,$(wildcard tests/session/test-*.c))
-TEST_LIBS := agent-system manage agent-session guest host chardev protocol
+TEST_LIBS := agent-system helper manage agent-session guest host chardev protocol
 TEST_PC := $(PC_host) libdrm x11 xfixes xrandr wayland-client wayland-server libudev
-TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-system/manage -iquote agent-session -iquote $(BUILD)/wayland \
+TEST_FLAGS = $(BASE) -iquote tests/lib -iquote protocol -iquote chardev -iquote chardev/guest -iquote chardev/host -iquote agent-system -iquote agent-system/manage -iquote agent-system/helper \
+	-iquote agent-session -iquote $(BUILD)/wayland \
 	-DSOURCE_DIR='"$(CURDIR)"' -DBUILD_DIR='"$(abspath $(BUILD))"' $(call pc,--cflags,$(TEST_PC))
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/lib/*.c))
 
@@ -193,12 +198,13 @@ endef
 install: all
 	$(call put,755,$(BUILD)/spice-agent-system $(BUILD)/spice-agent-manage $(BUILD)/spice-pvmouse,$(PREFIX)/sbin)
 	$(call put,755,$(BUILD)/spice-agent-session $(BUILD)/spice-agentctl $(BUILD)/spicevmc,$(PREFIX)/bin)
-	$(call put,755,$(BUILD)/spice-agent-convert,$(PREFIX)/libexec/spice-pv)
+	$(call put,755,$(BUILD)/spice-agent-convert $(BUILD)/spice-agent-helper,$(PREFIX)/libexec/spice-pv)
 	$(call put-prefixed,$(wildcard $(SYS_DATA)/*.service $(SYS_DATA)/*.socket $(HOST_DATA)/*.service),$(SYSTEMLIB)/systemd/system)
 	$(call put-prefixed,$(filter-out $(SES_DATA)/org.%,$(wildcard $(SES_DATA)/*.service)),$(PREFIX)/lib/systemd/user)
 	$(call put,644,$(wildcard $(SES_DATA)/org.*.service),$(PREFIX)/share/dbus-1/services)
 	$(call put-prefixed,$(wildcard $(SES_DATA)/*.desktop),$(SYSCONFDIR)/xdg/autostart)
-	$(call put,644,$(wildcard $(SYS_DATA)/*.rules),$(SYSTEMLIB)/udev/rules.d)
+	$(call put,644,$(wildcard $(SYS_DATA)/70-*.rules),$(SYSTEMLIB)/udev/rules.d)
+	$(call put,644,$(wildcard $(SYS_DATA)/50-*.rules),$(PREFIX)/share/polkit-1/rules.d)
 	$(call put-conf,sysusers,$(PREFIX)/lib/sysusers.d)
 	$(call put-conf,tmpfiles,$(PREFIX)/lib/tmpfiles.d)
 	$(call put-conf,modules,$(PREFIX)/lib/modules-load.d)

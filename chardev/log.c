@@ -9,7 +9,7 @@
 
 static struct {
     const char *name;
-    gboolean debug, journal;
+    gboolean debug, journal, paused;
 } setup;
 
 /* The number of syslog(3), as journald takes it from the start of a line. */
@@ -24,6 +24,16 @@ static int priority(GLogLevelFlags level)
     return level & G_LOG_LEVEL_DEBUG ? 7 : 6;
 }
 
+static gboolean has_own_fields(const GLogField *fields, gsize count)
+{
+    for (gsize i = 0; i < count; i++) {
+        if (g_str_has_prefix(fields[i].key, LOG_FIELD_PREFIX)) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 static GLogWriterOutput write_line(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer user)
 {
     (void)user;
@@ -33,7 +43,12 @@ static GLogWriterOutput write_line(GLogLevelFlags level, const GLogField *fields
             level = G_LOG_LEVEL_DEBUG;
         }
     }
-    if ((level & G_LOG_LEVEL_DEBUG) && !setup.debug) {
+    if (setup.paused || ((level & G_LOG_LEVEL_DEBUG) && !setup.debug)) {
+        return G_LOG_WRITER_HANDLED;
+    }
+    /* The stream that is stderr has no fields. */
+    if (setup.journal && has_own_fields(fields, count) &&
+        g_log_writer_journald(level, fields, count, NULL) == G_LOG_WRITER_HANDLED) {
         return G_LOG_WRITER_HANDLED;
     }
     for (gsize i = 0; i < count; i++) {
@@ -70,6 +85,11 @@ void log_setup(const char *name, gboolean debug)
     setup.journal = g_log_writer_is_journald(STDERR_FILENO);
     g_set_prgname(name);
     g_log_set_writer_func(write_line, NULL, NULL);
+}
+
+void log_pause(gboolean paused)
+{
+    setup.paused = paused;
 }
 
 void log_peer(LogPeer *peer, const char *format, ...)

@@ -48,6 +48,8 @@ static char *check_value(const Arg *arg, json_t *value, const char *prefix)
         return json_is_boolean(value) ? NULL : wrong_type(prefix, arg->name, "boolean");
     case ARG_STRING:
         return json_is_string(value) ? NULL : wrong_type(prefix, arg->name, "string");
+    case ARG_WORD:
+        return json_is_string(value) ? check_word(arg, value, prefix) : wrong_type(prefix, arg->name, "string");
     case ARG_STRINGS:
     case ARG_STRUCTS:
         return json_is_array(value) ? check_list(arg, value, prefix) : wrong_type(prefix, arg->name, "array");

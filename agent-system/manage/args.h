@@ -12,6 +12,7 @@ typedef enum ArgType {
     ARG_INT, /* 64 bits with a sign */
     ARG_BOOL,
     ARG_STRING,
+    ARG_WORD,         /* one of `words`, as a text */
     ARG_STRINGS,      /* a list of them */
     ARG_STRUCTS,      /* a list of objects with `members` */
     ARG_INT_OR_WORD,  /* one of `words` */

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Time and time zone. */
 #include "commands.h"
+#include "helper.h"
+#include "services.h"
+
+/* The years from 1970 to 2069, as by QEMU: hardware clocks have two digits for the year. */
+#define TIME_MAX_S 3155759999
+#define NS_PER_S 1000000000
 
 static void get_time(Call *call, G_GNUC_UNUSED const json_t *args)
 {
@@ -21,8 +27,23 @@ static void get_timezone(Call *call, G_GNUC_UNUSED const json_t *args)
     call_return(call, result);
 }
 
+static void set_time(Call *call, const json_t *args)
+{
+    gint64 ns = args_int(args, "time", 0);
+    g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, ns);
+    const char *const words[] = { "guest-set-time", args_has(args, "time") ? text : NULL, NULL };
+
+    if (ns < 0 || ns / NS_PER_S > TIME_MAX_S)
+        call_fail(call, "Invalid time");
+    else
+        helper_ask(call_services(call)->helper, HELPER_MACHINE, words, helper_end_call, call);
+}
+
+static const Arg set_args[] = { { .name = "time", .type = ARG_INT, .optional = TRUE }, { .name = NULL } };
+
 const Command clock_commands[] = {
     { "guest-get-time", COMMAND_TIME, 0, NULL, get_time },
+    { "guest-set-time", COMMAND_TIME, 0, set_args, set_time },
     { "guest-get-timezone", COMMAND_INFORMATION, 0, NULL, get_timezone },
     { .name = NULL },
 };

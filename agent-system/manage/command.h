@@ -24,6 +24,9 @@ typedef enum CommandGroup {
     COMMAND_PASSWORD,
     COMMAND_SSH_KEYS,
     COMMAND_PACKAGES,
+    COMMAND_SESSIONS,
+    COMMAND_SERVICES, /* those that manage.conf names */
+    COMMAND_HOST_NAME,
     COMMAND_GROUPS
 } CommandGroup;
 
@@ -54,6 +57,9 @@ void call_fail(Call *call, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* The same, with ": " and the text of errno's value behind it. */
 void call_fail_errno(Call *call, int error_number, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* The name of its command, static. */
+const char *call_name(const Call *call);
 
 /* What commands share. */
 typedef struct Services Services;

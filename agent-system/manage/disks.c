@@ -120,13 +120,14 @@ static json_t *filesystem(const Mount *mount)
 
 static void get_fsinfo(Call *call, G_GNUC_UNUSED const json_t *args)
 {
-    g_autoptr(GArray) mounts = mounts_read();
+    g_autoptr(GArray) mounts = mounts_read(MOUNTS_OWN);
     json_t *list;
 
     if (!mounts) {
-        call_fail_errno(call, errno, "open(\"/proc/self/mountinfo\")");
+        call_fail_errno(call, errno, "open(\"" MOUNTS_OWN "\")");
         return;
     }
+    mounts_unique(mounts); /* bind mounts are no other file system */
     list = json_array();
     for (guint i = 0; i < mounts->len; i++)
         json_array_insert_new(list, 0, filesystem(&g_array_index(mounts, Mount, i)));

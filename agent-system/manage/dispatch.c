@@ -94,6 +94,11 @@ const Services *call_services(const Call *call)
     return call->dispatch->services;
 }
 
+const char *call_name(const Call *call)
+{
+    return call->command->name;
+}
+
 const Dispatch *call_dispatch(const Call *call)
 {
     return call->dispatch;
@@ -166,7 +171,7 @@ const Command *const *dispatch_tables(const Dispatch *dispatch)
 const char *dispatch_refusal(const Dispatch *dispatch, const Command *command)
 {
     if (dispatch->frozen && !(command->flags & COMMAND_WHEN_FROZEN))
-        return "file systems are frozen";
+        return "the agent is in frozen state";
     return policy_refusal(dispatch->policy, command);
 }
 

@@ -5,12 +5,17 @@
  *   port or socket → peer → dispatch → a command → its answer → peer → port or socket
  */
 #include "commands.h"
-#include "config.h"
 #include "dispatch.h"
 #include "exec.h"
+#include "extensions.h"
+#include "freeze.h"
+#include "helper.h"
 #include "openfiles.h"
+#include "packages.h"
 #include "log.h"
+#include "manageconf.h"
 #include "peer.h"
+#include "power.h"
 #include "rival.h"
 #include "sandbox.h"
 #include "services.h"
@@ -23,7 +28,7 @@
 #include <unistd.h>
 
 #define PORT_PATH "/dev/virtio-ports/org.qemu.guest_agent.0"
-#define STATE_DIR "/var/lib/spice-pv"
+#define STATE_DIR "/run/spice-agent-manage"
 
 typedef struct Options {
     char *port, *listen, *state_dir, *config, *allow, *block, *bus;
@@ -36,6 +41,8 @@ typedef struct App {
     int status;
     Options options;
     Policy *policy;
+    char *restartable; /* units, as in the settings */
+    Freeze *freeze;
     Services services;
     Dispatch *dispatch;
     Peer *peer;
@@ -123,41 +130,17 @@ static void on_rival(gboolean running, gpointer user)
 
 /* ---- settings ---- */
 
-/* A file, with drop-ins beside it, or the directory of manage.conf. */
-static Config *load_config(const char *path, GError **error)
-{
-    static const ConfigKey keys[] = {
-        { "policy", "allow", "" },
-        { "policy", "block", "" },
-        { NULL, NULL, NULL },
-    };
-
-    if (!path || g_file_test(path, G_FILE_TEST_IS_DIR))
-        return config_load(path, "manage", keys, error);
-
-    g_autofree char *directory = g_path_get_dirname(path);
-    g_autofree char *name = g_path_get_basename(path);
-
-    if (!g_str_has_suffix(name, ".conf") || !g_file_test(path, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "%s: no such file with a name in .conf", path);
-        return NULL;
-    }
-    name[strlen(name) - strlen(".conf")] = '\0';
-    return config_load(directory, name, keys, error);
-}
-
 static gboolean make_policy(App *app, GError **error)
 {
-    g_autoptr(Config) config = load_config(app->options.config, error);
+    g_autoptr(Config) config = manageconf_load(app->options.config, error);
     const char *word;
     guint position = 0;
 
     if (!config)
         return FALSE;
-    app->policy = policy_new();
-    policy_allow(app->policy, config_string(config, "policy", "allow"));
+    app->policy = manageconf_policy(config);
+    app->restartable = g_strdup(config_string(config, "services", "restart"));
     policy_allow(app->policy, app->options.allow);
-    policy_block(app->policy, config_string(config, "policy", "block"));
     policy_block(app->policy, app->options.block);
     while ((word = policy_unknown(app->policy, commands_tables, &position)))
         g_warning("policy: there is no command or group %s", word);
@@ -174,8 +157,8 @@ static void dump(const App *app)
         g_print("# listen-unix %s\n", app->options.listen);
     else
         g_print("# port %s\n", app->options.port ? app->options.port : PORT_PATH);
-    g_print("# state-dir %s\n\n[policy]\nallow=%s\nblock=%s\n\n",
-            app->options.state_dir ? app->options.state_dir : STATE_DIR, allowed, blocked);
+    g_print("# state-dir %s\n\n[policy]\nallow=%s\nblock=%s\n\n[services]\nrestart=%s\n\n",
+            app->options.state_dir ? app->options.state_dir : STATE_DIR, allowed, blocked, app->restartable);
     for (const Command *const *table = commands_tables; *table; table++)
         for (const Command *command = *table; command->name; command++) {
             const char *refusal = policy_refusal(app->policy, command);
@@ -214,7 +197,13 @@ static void run(App *app)
     g_autoptr(GError) error = NULL;
 
     app->services = (Services){ .bus = bus_new(app->options.bus), .files = openfiles_new(), .exec = exec_new() };
+    app->services.helper = helper_new();
+    app->services.power = power_new();
+    app->services.freeze = app->freeze;
+    app->services.extensions = extensions_new(app->restartable);
+    app->services.packages = packages_new(app->services.bus);
     app->dispatch = dispatch_new(commands_tables, app->policy, &app->services, &events, app);
+    freeze_attach(app->freeze, app->dispatch);
     app->loop = g_main_loop_new(NULL, FALSE);
     signal(SIGPIPE, SIG_IGN);
     g_unix_signal_add(SIGTERM, on_signal, app);
@@ -228,6 +217,10 @@ static void run(App *app)
     g_clear_pointer(&app->peer, peer_free);
     dispatch_reset(app->dispatch); /* its client is gone: nobody waits for the command under way */
     exec_free(app->services.exec);
+    helper_free(app->services.helper);
+    power_free(app->services.power);
+    extensions_free(app->services.extensions);
+    packages_free(app->services.packages);
     openfiles_free(app->services.files);
     bus_free(app->services.bus);
     dispatch_free(app->dispatch);
@@ -271,6 +264,8 @@ int main(int argc, char **argv)
         g_critical("--port and --listen-unix are alternatives");
         return EXIT_FAILURE;
     }
+    if (!o->dump)
+        app.freeze = freeze_new(o->state_dir ? o->state_dir : STATE_DIR);
     if (!make_policy(&app, &error)) {
         g_critical("%s", error->message);
         return EXIT_FAILURE;
@@ -279,6 +274,8 @@ int main(int argc, char **argv)
         dump(&app);
     else
         run(&app);
+    freeze_free(app.freeze);
     policy_free(app.policy);
+    g_free(app.restartable);
     return app.status;
 }

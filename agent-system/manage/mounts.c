@@ -26,17 +26,6 @@ static void find_device(Mount *mount, const char *source)
     }
 }
 
-static gboolean is_known(const GArray *mounts, const Mount *mount)
-{
-    for (guint i = 0; i < mounts->len; i++) {
-        const Mount *other = &g_array_index(mounts, Mount, i);
-
-        if (other->major == mount->major && other->minor == mount->minor)
-            return TRUE;
-    }
-    return FALSE;
-}
-
 /* "36 35 98:0 /root /mnt rw,noatime master:1 - ext3 /dev/root rw": any number of fields before the dash. */
 static gboolean parse(char *line, Mount *ret_mount)
 {
@@ -65,7 +54,7 @@ GArray *mounts_parse(const char *mountinfo)
 
         if (!parse(lines[i], &mount))
             continue;
-        if (mount.major == 0 || is_known(mounts, &mount)) /* bind mounts are no other file system */
+        if (mount.major == 0)
             clear(&mount);
         else
             g_array_append_val(mounts, mount);
@@ -73,9 +62,30 @@ GArray *mounts_parse(const char *mountinfo)
     return mounts;
 }
 
-GArray *mounts_read(void)
+GArray *mounts_read(const char *path)
 {
     g_autofree char *text = NULL;
 
-    return g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL) ? mounts_parse(text) : NULL;
+    return g_file_get_contents(path, &text, NULL, NULL) ? mounts_parse(text) : NULL;
+}
+
+static gboolean is_known(const GArray *mounts, guint count, const Mount *mount)
+{
+    for (guint i = 0; i < count; i++) {
+        const Mount *other = &g_array_index(mounts, Mount, i);
+
+        if (other->major == mount->major && other->minor == mount->minor)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+void mounts_unique(GArray *mounts)
+{
+    for (guint i = 0; i < mounts->len;) {
+        if (is_known(mounts, i, &g_array_index(mounts, Mount, i)))
+            g_array_remove_index(mounts, i);
+        else
+            i++;
+    }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * mounts.h - the mounted file systems that have a block device: each once, in the order in which they were mounted.
+ * mounts.h - the mounts of file systems that have a block device, in the order in which they were made.
  */
 #ifndef MOUNTS_H
 #define MOUNTS_H
@@ -13,10 +13,14 @@ typedef struct Mount {
     guint major, minor;
 } Mount;
 
-/* From the text of /proc/self/mountinfo. An array of Mount. */
+/* From the text of a process's mountinfo, bind mounts too. An array of Mount. */
 GArray *mounts_parse(const char *mountinfo);
 
-/* Of this process; NULL with errno set if they cannot be read. */
-GArray *mounts_read(void);
+/* From such a file; NULL with errno set if it cannot be read. */
+GArray *mounts_read(const char *path);
+#define MOUNTS_OWN "/proc/self/mountinfo"
+
+/* Leave the first mount of each file system. */
+void mounts_unique(GArray *mounts);
 
 #endif

@@ -20,6 +20,9 @@ static const struct {
     [COMMAND_PASSWORD] = { "password", "the guest's administrator has not allowed password" },
     [COMMAND_SSH_KEYS] = { "ssh-keys", "the guest's administrator has not allowed ssh-keys" },
     [COMMAND_PACKAGES] = { "packages", "the guest's administrator has not allowed packages" },
+    [COMMAND_SESSIONS] = { "sessions", "the guest's administrator has not allowed sessions" },
+    [COMMAND_SERVICES] = { "services", NULL },
+    [COMMAND_HOST_NAME] = { "host-name", "the guest's administrator has not allowed host-name" },
 };
 
 Policy *policy_new(void)

@@ -3,8 +3,8 @@
  * policy.h - which commands the administrator lets the host use (pure).
  *
  * Lists name commands, groups of them, or "all", with commas or spaces in between. What is blocked is off, then what is
- * allowed is on, and the rest is as its group is by default: information, time, power, freeze and hardware on; files,
- * exec, password, ssh-keys and packages off.
+ * allowed is on, and the rest is as its group is by default: information, time, power, freeze, hardware and services on
+ * (of services, those that manage.conf names); files, exec, password, ssh-keys, packages, sessions and host-name off.
  */
 #ifndef POLICY_H
 #define POLICY_H

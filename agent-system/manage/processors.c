@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Processors and memory, by sysfs and procfs. */
 #include "commands.h"
+#include "helper.h"
+#include "services.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -66,6 +68,35 @@ static void get_vcpus(Call *call, G_GNUC_UNUSED const json_t *args)
     call_return(call, list);
 }
 
+/* Ask the helper for what a list of processors or blocks is to be, each told by its member `number`. */
+static void ask_for(Call *call, const json_t *args, const char *command, const char *list, const char *number,
+                    HelperAnswer answer)
+{
+    g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
+    size_t i;
+    json_t *element;
+
+    g_ptr_array_add(words, g_strdup(command));
+    json_array_foreach(json_object_get(args, list), i, element)
+        g_ptr_array_add(words, g_strdup_printf("%" G_GINT64_FORMAT "=%d", args_int(element, number, 0),
+                                               json_is_true(json_object_get(element, "online"))));
+    g_ptr_array_add(words, NULL);
+    helper_ask(call_services(call)->helper, HELPER_MACHINE, (const char *const *)words->pdata, answer, call);
+}
+
+static void on_vcpus_set(const char *const *words, const GError *error, gpointer user)
+{
+    if (error)
+        call_fail(user, "%s", error->message);
+    else
+        call_return(user, json_integer(words[0] ? g_ascii_strtoll(words[0], NULL, 10) : 0));
+}
+
+static void set_vcpus(Call *call, const json_t *args)
+{
+    ask_for(call, args, "guest-set-vcpus", "vcpus", "logical-id", on_vcpus_set);
+}
+
 /* Of one processor, from its line in /proc/stat; NULL if it is none. What older kernels do not have is left out. */
 static json_t *parse_stat(const char *line)
 {
@@ -124,9 +155,35 @@ static void get_memory_blocks(Call *call, G_GNUC_UNUSED const json_t *args)
 
         json_array_append_new(list, json_pack("{s:I,s:b,s:b}", "phys-index", (json_int_t)number, "online",
                                               !state || g_str_has_prefix(state, "online"), "can-offline",
-                                              removable && removable[0] != '0'));
+                                              state && removable && removable[0] != '0'));
     }
     call_return(call, list);
+}
+
+/* What is answered to a GuestMemoryBlock: its number, a word and a number of errno. */
+static void on_memory_blocks_set(const char *const *words, const GError *error, gpointer user)
+{
+    json_t *list;
+
+    if (error) {
+        call_fail(user, "%s", error->message);
+        return;
+    }
+    list = json_array();
+    for (; words[0] && words[1] && words[2]; words += 3) {
+        json_t *response = json_pack("{s:I,s:s}", "phys-index", (json_int_t)g_ascii_strtoll(words[0], NULL, 10),
+                                     "response", words[1]);
+
+        if (!g_str_equal(words[2], "0"))
+            json_object_set_new(response, "error-code", json_integer(g_ascii_strtoll(words[2], NULL, 10)));
+        json_array_append_new(list, response);
+    }
+    call_return(user, list);
+}
+
+static void set_memory_blocks(Call *call, const json_t *args)
+{
+    ask_for(call, args, "guest-set-memory-blocks", "mem-blks", "phys-index", on_memory_blocks_set);
 }
 
 static void get_memory_block_info(Call *call, G_GNUC_UNUSED const json_t *args)
@@ -139,10 +196,28 @@ static void get_memory_block_info(Call *call, G_GNUC_UNUSED const json_t *args)
         call_fail_errno(call, errno, "open(\"" MEMORY_DIR "/\")");
 }
 
+static const Arg vcpu_members[] = {
+    { .name = "logical-id", .type = ARG_INT },
+    { .name = "online", .type = ARG_BOOL },
+    { .name = "can-offline", .type = ARG_BOOL, .optional = TRUE },
+    { .name = NULL },
+};
+static const Arg vcpus_args[] = { { .name = "vcpus", .type = ARG_STRUCTS, .members = vcpu_members }, { .name = NULL } };
+static const Arg block_members[] = {
+    { .name = "phys-index", .type = ARG_INT },
+    { .name = "online", .type = ARG_BOOL },
+    { .name = "can-offline", .type = ARG_BOOL, .optional = TRUE },
+    { .name = NULL },
+};
+static const Arg blocks_args[] = { { .name = "mem-blks", .type = ARG_STRUCTS, .members = block_members },
+                                   { .name = NULL } };
+
 const Command processors_commands[] = {
     { "guest-get-vcpus", COMMAND_INFORMATION, 0, NULL, get_vcpus },
+    { "guest-set-vcpus", COMMAND_HARDWARE, 0, vcpus_args, set_vcpus },
     { "guest-get-cpustats", COMMAND_INFORMATION, 0, NULL, get_cpustats },
     { "guest-get-memory-blocks", COMMAND_INFORMATION, 0, NULL, get_memory_blocks },
+    { "guest-set-memory-blocks", COMMAND_HARDWARE, 0, blocks_args, set_memory_blocks },
     { "guest-get-memory-block-info", COMMAND_INFORMATION, 0, NULL, get_memory_block_info },
     { .name = NULL },
 };

@@ -7,11 +7,21 @@
 
 struct OpenFiles;
 struct Exec;
+struct Helper;
+struct Freeze;
+struct Power;
+struct Extensions;
+struct Packages;
 
 struct Services {
     Bus *bus;
     struct OpenFiles *files;
     struct Exec *exec;
+    struct Helper *helper;
+    struct Freeze *freeze;
+    struct Power *power;
+    struct Extensions *extensions;
+    struct Packages *packages;
 };
 
 #endif

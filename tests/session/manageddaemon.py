@@ -220,7 +220,56 @@ SCHEMA = {
     "guest-exec": {"pid": int},
     "guest-exec-status": {"exited": bool, "exitcode?": int, "signal?": int, "out-data?": str, "err-data?": str,
                           "out-truncated?": bool, "err-truncated?": bool},
+    "guest-fsfreeze-status": ("frozen", "thawed"),
+    "guest-fsfreeze-freeze": int,
+    "guest-fsfreeze-freeze-list": int,
+    "guest-fsfreeze-thaw": int,
+    "guest-fstrim": {"paths": [{"path": str, "error?": str, "trimmed?": int, "minimum?": int}]},
+    # success is not answered
+    "guest-shutdown": None,
+    "guest-suspend-disk": None,
+    "guest-suspend-ram": None,
+    "guest-suspend-hybrid": None,
+    "guest-set-time": {},
+    "guest-set-vcpus": int,
+    "guest-set-memory-blocks": [{"phys-index": int, "error-code?": int,
+                                 "response": ("success", "not-found", "operation-not-supported", "operation-failed")}],
+    "guest-set-user-password": {},
+    "guest-ssh-get-authorized-keys": {"keys": [str]},
+    "guest-ssh-add-authorized-keys": {},
+    "guest-ssh-remove-authorized-keys": {},
 }
+
+# Beyond QEMU's, as docs/management.md has them. What changes something may be answered as a dry run.
+EXTENSION = "__org.spice-space_"
+DRY, JOB = {"dry-run?": bool}, {"dry-run?": bool, "job?": int}
+SCHEMA.update({EXTENSION + name: schema for name, schema in {
+    "schedule-shutdown": {**DRY, "mode?": ("poweroff", "reboot", "halt"), "time?": int},
+    "cancel-shutdown": {**DRY, "cancelled?": bool},
+    "get-shutdown": {"mode?": str, "time?": int},
+    "list-sessions": {"sessions": [{"id": str, "uid": int, "user": str, "locked?": bool,
+                                    **{name + "?": str for name in ("seat", "type", "class", "state",
+                                                                    "remote-host")}}], "truncated": bool},
+    "lock-session": DRY,
+    "unlock-session": DRY,
+    "terminate-session": DRY,
+    "service-status": {name + "?": str for name in ("description", "load-state", "active-state", "sub-state")},
+    "restart-service": DRY,
+    "set-host-name": DRY,
+    "get-time-settings": {"zone?": str, "ntp?": bool, "can-ntp?": bool, "ntp-synchronized?": bool},
+    "set-timezone": DRY,
+    "set-ntp": DRY,
+    "refresh-packages": JOB,
+    "list-updates": JOB,
+    "install-packages": JOB,
+    "remove-packages": JOB,
+    "update-packages": JOB,
+    "update-offline": JOB,
+    "get-package-job": {"job": int, "command": str, "state": ("running", "done", "failed", "cancelled"),
+                        "packages": [{name: str for name in ("info", "name", "version", "architecture", "summary")}],
+                        "truncated": bool, "error?": str, "status?": str, "percentage?": int},
+    "cancel-package-job": DRY,
+}.items()})
 
 
 def validate(schema, value, where):
@@ -406,6 +455,49 @@ def documented():
     with open(path) as file:
         rows = re.findall(r"^\| (\S+) \| `([^`]+)` \| ([^|]+) \| [^|]+ \|$", file.read(), re.M)
     return {case: difference for _, case, difference in rows}
+
+
+def plain(value, volatile):
+    """For comparison: lists without order, and no numbers that change."""
+    if isinstance(value, dict):
+        return {name: plain(member, volatile) for name, member in sorted(value.items())}
+    if isinstance(value, list):
+        return sorted((plain(element, volatile) for element in value), key=repr)
+    return "number" if volatile and type(value) in (int, float) else value
+
+
+def lines_of(agent, data):
+    with agent.client() as client:
+        return [(line[:1] == b"\xff", plain(parse(line.lstrip(b"\xff")), False)) for line in client.talk(data)]
+
+
+class Differences:
+    """Collects cases in which the agents differ. Fails when that is not what is documented."""
+
+    def __init__(self, cases, version):
+        self.wanted = {case: text for case, text in documented().items() if case in cases}
+        self.found, self.version = {}, version
+
+    def compare(self, case, ours, theirs):
+        if ours != theirs:
+            self.found[case] = "%s\n  ours:   %.500r\n  QEMU's: %.500r" % (case, ours, theirs)
+
+    def check(self):
+        more = sorted(set(self.found) - set(self.wanted))
+        if more:
+            raise Failure("not in docs/management.md: " + "\n".join(self.found[case] for case in more))
+        # What is documented is the difference from QEMU 10 and from Debian 12's 7.2, which is the one to be here.
+        gone = sorted(set(self.wanted) - set(self.found))
+        if gone and self.version.startswith("7."):
+            raise Failure("in docs/management.md, but there is no such difference: " + ", ".join(gone))
+
+
+def both(*options):
+    if not os.path.exists(REFERENCE[0]):
+        raise Skip("no qemu-ga")
+    theirs = Agent(reference=True)
+    theirs.version = theirs.read_version()
+    return Agent("--allow", "all", *options), theirs
 
 
 if __name__ == "__main__":

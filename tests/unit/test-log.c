@@ -40,6 +40,16 @@ static void test_levels(void)
     CHECK_STR(written(), "test-log: bug: it happened\n");
 }
 
+static void test_pause(void)
+{
+    log_pause(TRUE);
+    g_warning("nobody reads this");
+    log_bug("nor this");
+    log_pause(FALSE);
+    g_warning("but this");
+    CHECK_STR(written(), "test-log: but this\n");
+}
+
 /* A peer's text cannot begin a line, nor move the reader's cursor. */
 static void test_control(void)
 {
@@ -90,6 +100,7 @@ int main(void)
     CHECK_EQ(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
     CHECK_EQ(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
     test_levels();
+    test_pause();
     test_control();
     test_rate();
     /* Checks that failed have printed into the pipe. */

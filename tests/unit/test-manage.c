@@ -23,6 +23,7 @@ static const Arg args[] = {
     { .name = "list", .type = ARG_STRINGS, .optional = TRUE },
     { .name = "structs", .type = ARG_STRUCTS, .optional = TRUE, .members = members },
     { .name = "whence", .type = ARG_INT_OR_WORD, .optional = TRUE, .words = words, .schema = "Whence" },
+    { .name = "word", .type = ARG_WORD, .optional = TRUE, .words = words },
     { .name = "mode", .type = ARG_BOOL_OR_WORD, .optional = TRUE, .words = words, .schema = "Mode" },
     { .name = NULL },
 };
@@ -50,6 +51,9 @@ static const struct {
     { "{'number':1,'structs':[{'id':1,'x':1}]}", "Parameter 'structs[0].x' is unexpected" },
     { "{'number':1,'whence':'end'}", "Parameter 'whence' does not accept value 'end'" },
     { "{'number':1,'whence':true}", "Invalid parameter type for 'whence', expected: Whence" },
+    { "{'number':1,'word':'cur'}", NULL },
+    { "{'number':1,'word':'end'}", "Parameter 'word' does not accept value 'end'" },
+    { "{'number':1,'word':1}", "Invalid parameter type for 'word', expected: string" },
     { "{'number':1,'mode':1}", "Invalid parameter type for 'mode', expected: Mode" },
 };
 
@@ -197,6 +201,9 @@ static void test_mounts(void)
                                             "33 27 x:y / / rw - ext4 /dev/sda4 rw\n"
                                             "garbage\n\n");
 
+    CHECK_EQ(mounts->len, 3);
+    CHECK_STR(g_array_index(mounts, Mount, 2).directory, "/srv");
+    mounts_unique(mounts);
     CHECK_EQ(mounts->len, 2);
     CHECK_STR(g_array_index(mounts, Mount, 0).directory, "/");
     CHECK_STR(g_array_index(mounts, Mount, 0).type, "ext4");

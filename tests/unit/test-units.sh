@@ -54,8 +54,8 @@ for name in agent-system agent-session; do
 done
 
 # Those of the management daemon stand in its own manual.
-grep -o '{ "[a-z]*", "[a-z-]*", "[^"]*" }' "$top/agent-system/manage/main.c" | sed 's/[{}" ]//g' >"$root/keys"
-[ -s "$root/keys" ] || fail "no settings found in manage/main.c"
+grep -o '{ "[a-z]*", "[a-z-]*", "[^"]*" }' "$top/agent-system/manage/manageconf.c" | sed 's/[{}" ]//g' >"$root/keys"
+[ -s "$root/keys" ] || fail "no settings found in manageconf.c"
 while IFS=, read -r group key default; do
     sed -n '/^\.Sh SETTINGS/,/^\.Sh FILES/p' "$root/usr/share/man/man8/spice-agent-manage.8" | grep -q "^\.It Cm $key " ||
         fail "spice-agent-manage(8) does not have $key"
@@ -87,12 +87,19 @@ output=$("$root/usr/bin/spicevmc" --config "$root/NAME.conf" --name NAME --print
 rm "$root/NAME.conf"
 
 # Exposure in tenths, less is better: 0 is a process that can do nothing.
-declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15 [spice-agent-manage]=15 [spicevmc@]=15)
+declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15 [spice-agent-manage]=16 [spice-agent-machine@]=25
+    [spice-agent-accounts@]=25 [spice-agent-freezer@]=25 [spicevmc@]=15)
 for name in "${!limit[@]}"; do
     unit=$root/usr/lib/systemd/system/$name.service
     output=$(systemd-analyze security --offline=yes --no-pager --threshold="${limit[$name]}" "$unit" 2>&1) ||
         fail "$name.service is more exposed than it may be: $output"
     echo "$name.service: $(grep -o 'Overall exposure level.*: [0-9.]*' <<<"$output")"
+done
+# These are started while all file systems are frozen: systemd must not write for them.
+for name in spice-agent-manage spice-agent-freezer@; do
+    lines=$(grep -E -e '^(Private(Tmp|Devices|IPC|Network)|Protect(ControlGroups|KernelTunables)|DynamicUser)=yes' \
+        -e '^(ProtectProc|ProcSubset)=' \
+        -e '^(State|Cache|Logs|Configuration)Directory=' "$root/usr/lib/systemd/system/$name.service") && fail "$name.service writes when it starts: $lines"
 done
 for unit in "$root"/usr/lib/systemd/system/*.service; do
     quiet "$unit" systemd-analyze verify --man=no --recursive-errors=no --root="$root" "$unit"
