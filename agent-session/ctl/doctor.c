@@ -14,8 +14,11 @@
 
 #define AGENT_PORT "com.redhat.spice.0"
 #define POINTER_PORT "org.spice-space.pvmouse.0"
+#define MANAGE_PORT "org.qemu.guest_agent.0"
 #define PORTS "/dev/virtio-ports/"
 #define AGENT_USER "spice-agent"
+#define MANAGE_UNIT "spice-agent-manage.service"
+#define QEMU_UNIT "qemu-guest-agent.service"
 #define SESSION_UNIT "spice-agent-session.service"
 #define AUTOSTART "spice-agent-session.desktop"
 
@@ -331,6 +334,22 @@ static void check_pvmouse(Doctor *d)
         check_unit(d, "spice-pvmouse.service", TRUE);
     } else {
         say(d, OK, NULL, "port " POINTER_PORT ": not there, the pointer uses the agent's port");
+    }
+}
+
+/* QEMU's agent and ours answer the same host on the same port, so one of them is enough. */
+static void check_manage(Doctor *d)
+{
+    g_autoptr(GVariant) rival = exists(PORTS MANAGE_PORT) ? unit_properties(d, QEMU_UNIT) : NULL;
+
+    if (!exists(PORTS MANAGE_PORT)) {
+        say(d, OK, NULL, "port " MANAGE_PORT ": not there, the host does not manage this machine");
+    } else if (rival && g_str_equal(text_of(rival, "ActiveState"), "active")) {
+        say(d, NOTE,
+            "To have ours instead: sudo systemctl mask --now " QEMU_UNIT " && sudo systemctl start " MANAGE_UNIT,
+            "unit " MANAGE_UNIT ": inactive, as " QEMU_UNIT " serves the port");
+    } else {
+        check_unit(d, MANAGE_UNIT, TRUE);
     }
 }
 
@@ -659,6 +678,7 @@ int doctor_run(int argc, char **argv)
         check_host(&d);
     }
     check_pvmouse(&d);
+    check_manage(&d);
     if (d.system) {
         check_login(&d);
     }

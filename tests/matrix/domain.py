@@ -36,6 +36,7 @@ def edited(printed, image, directory, cmdline):
             "<source file='{dir}/disk.qcow2'/><target dev='vda' bus='virtio'/></disk>",
             "<channel type='unix'><source mode='bind' path='{dir}/test.sock'/>"
             "<target type='virtio' name='org.spice-pv.test.0'/></channel>",
+            "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>",
             "<serial type='file'><source path='{dir}/console.log'/></serial>"):
         devices.append(ElementTree.fromstring(text.format(dir=directory)))
     ElementTree.register_namespace("qemu", "http://libvirt.org/schemas/domain/qemu/1.0")
@@ -63,13 +64,20 @@ class Libvirt:
             raise Failure("libvirt has ended")
         return json.loads(line)
 
-    def command(self, name, **arguments):
-        self._process.stdin.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
+    def _ask(self, what, name, arguments):
+        self._process.stdin.write(json.dumps({what: name, "arguments": arguments}) + "\n")
         self._process.stdin.flush()
         answer = self._answer()
         if "error" in answer:
-            raise Failure("QMP %s: %s" % (name, answer["error"]["desc"]))
+            raise Failure("%s: %s" % (name, answer["error"]["desc"]))
         return answer["return"]
+
+    def command(self, name, **arguments):
+        return self._ask("execute", name, arguments)
+
+    def domain(self, method, *arguments):
+        """Of libvirt's Python API, as virsh's commands of the same names."""
+        return self._ask("domain", method, arguments)
 
     def alive(self):
         return self._process.poll() is None

@@ -3,7 +3,8 @@
 """embed.py DIRECTORY runs a libvirt of its own, with its state in DIRECTORY, and in it the domain DIRECTORY/domain.xml.
 
 Runs inside a tree of another suite. Prints one line of JSON, with versions, once the domain runs; then takes a command
-for QEMU's monitor from each line of standard input and prints the answer, until the input ends.
+for QEMU's monitor, or the name of a method of the domain's with "arguments" as its "domain", from each line of standard
+input and prints the answer, until the input ends.
 """
 
 import json
@@ -36,6 +37,13 @@ def version(number):
     return "%d.%d.%d" % (number // 1000000, number // 1000 % 1000, number % 1000)
 
 
+def call(domain, request):
+    try:
+        return {"return": getattr(domain, request["domain"])(*request["arguments"])}
+    except libvirt.libvirtError as error:
+        return {"error": {"desc": str(error)}}
+
+
 def main():
     root = sys.argv[1]
     os.makedirs(os.path.join(root, "etc"))
@@ -50,7 +58,10 @@ def main():
     domain.create()
     print(json.dumps({"libvirt": version(libvirt.getVersion()), "qemu": version(connection.getVersion())}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(json.loads(libvirt_qemu.qemuMonitorCommand(domain, line, 0))), flush=True)
+        request = json.loads(line)
+        answer = (call(domain, request) if "domain" in request
+                  else json.loads(libvirt_qemu.qemuMonitorCommand(domain, line, 0)))
+        print(json.dumps(answer), flush=True)
 
 
 main()

@@ -3,6 +3,7 @@
 
 import subprocess
 
+import guestagent
 from domain import inside
 from harness import *
 from test_pointer import edge_points, settle, two_heads
@@ -12,6 +13,8 @@ KINDS = (("vdagent",), ("pvmouse",), ("usbredir",), ("usbredir",), ("smartcard",
          ("port", "name=org.spice-pv.console.0"))
 # All the printed domain may contain: a monitor of ours, two displays, and libvirt told to connect to each channel.
 CONNECT = {"host": {"channels": KINDS, "displays": ("1024x768", "1024x768"), "qmp": True}}
+# What the methods below have for "by the guest's agent".
+AGENT_ADDRESSES = AGENT_SHUTDOWN = AGENT_REBOOT = AGENT_HOSTNAME = 2
 # The other way round, and no more than is needed: libvirt's QEMU listens. The size is what the guest starts with.
 BIND = {"host": {"channels": tuple(kind + ("server=off",) for kind in KINDS), "displays": ("1280x800",)}}
 
@@ -121,3 +124,89 @@ def test_libvirt_bind_restart(m):
     """A daemon that starts later finds the sockets of the running domain."""
     restart(m)
     clicks(m, edge_points(1280, 800)[:6])
+
+
+# ---- management ----
+
+def managed(m, allow=""):
+    """Calls methods of the domain's, once libvirt has seen that the agent is there."""
+    call = m.vm.qmp.domain
+    guestagent.configure(m, allow)
+
+    def there():
+        try:
+            return call("getTime") or True
+        except Failure as error:
+            if "agent" not in str(error):
+                raise
+            return False
+    wait_for(there, 20, "the agent")
+    return call
+
+
+def check(what, good, seen):
+    if not good:
+        raise Failure("%s: %s" % (what, seen))
+
+
+@machine(**CONNECT)
+def test_libvirt_agent_tells(m):
+    call, run = managed(m), m.guest.run
+    check("domtime", abs(call("getTime")["seconds"] - int(run("date +%s"))) <= 5, call("getTime"))
+    call("setTime", {"seconds": 1700000000, "nseconds": 0})
+    check("domtime --set", int(run("date +%s")) - 1700000000 < 60, run("date"))
+    call("setTime", None, 1)  # from the clock of the machine
+    check("domtime --sync", int(run("date +%s")) > 1700000000 + 86400, run("date"))
+    root = [entry for entry in call("fsInfo") if entry[0] == "/"]
+    check("domfsinfo", root and root[0][2] == "ext4" and root[0][3] == ["vda"], call("fsInfo"))
+    check("domifaddr", call("interfaceAddresses", 1)["lo"]["addrs"][0]["addr"] == "127.0.0.1",
+          call("interfaceAddresses", 1))
+    check("domhostname", call("hostname", AGENT_HOSTNAME) == "testguest", call("hostname", AGENT_HOSTNAME))
+    info = call("guestInfo", 0)
+    check("guestinfo", info["os.id"] == "debian" and info["hostname"] == "testguest" and
+          "/dev/vda" in info.values() and "timezone.offset" in info and info["fs.count"] > 0, info)
+
+
+@machine(**CONNECT)
+def test_libvirt_agent_changes(m):
+    call, run = managed(m, "password,ssh-keys"), m.guest.run
+    check("guestvcpus", call("guestVcpus")["online"] == "0-1", call("guestVcpus"))
+    call("setGuestVcpus", "1", 0)
+    check("guestvcpus --disable", run("cat /sys/devices/system/cpu/online").strip() == "0", call("guestVcpus"))
+    call("setGuestVcpus", "1", 1)
+    check("guestvcpus --enable", run("cat /sys/devices/system/cpu/online").strip() == "0-1", call("guestVcpus"))
+    before = run("getent shadow alice")
+    call("setUserPassword", "alice", "correct horse")
+    check("set-user-password", run("getent shadow alice") != before, before)
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB" + "A" * 42 + " test"
+    call("authorizedSSHKeysSet", "alice", [key], 0)
+    check("get-user-sshkeys", call("authorizedSSHKeysGet", "alice") == [key], call("authorizedSSHKeysGet", "alice"))
+    check("the file", run("cat ~alice/.ssh/authorized_keys").strip() == key, run("ls -ld ~alice/.ssh"))
+
+
+@machine(**CONNECT)
+def test_libvirt_agent_freezes(m):
+    call = managed(m)
+    check("domfsfreeze", call("fsFreeze") >= 1, "count")
+    try:
+        check("frozen", "busy" in m.guest.run("fsfreeze --freeze / 2>&1", check=False), "it could be frozen again")
+    finally:
+        check("domfsthaw", call("fsThaw") >= 1, "count")
+    m.guest.run("touch /srv/thawed")
+
+
+@machine(**CONNECT)
+def test_libvirt_agent_reboots(m):
+    call = managed(m)
+    boot = m.guest.run("cat /proc/sys/kernel/random/boot_id").strip()
+    call("reboot", AGENT_REBOOT)
+    m.guest.until("[ $(cat /proc/sys/kernel/random/boot_id) != %s ]" % boot, 120)
+    m.vm.boot()
+
+
+@fresh
+@machine(**CONNECT)
+def test_libvirt_agent_shuts_down(m):
+    call = managed(m)
+    call("shutdownFlags", AGENT_SHUTDOWN)
+    wait_for(lambda: not call("isActive"), 90, "end of the domain")

@@ -350,7 +350,8 @@ def test_doctor():
            "ok       client is connected: mouse-state, clipboard-by-demand, 99",
            "ok       session 7: x11, seat0, active",
            "ok       session daemon 0.1 serves display :77", "ok       clipboard: x11",
-           "ok       user unit spice-agent-session.service: enabled", absent=["problem  session", "problem  system"])
+           "ok       user unit spice-agent-session.service: enabled", "ok       port org.qemu.guest_agent.0: not there",
+           absent=["problem  session", "problem  system"])
     installed = os.path.exists("/usr/share/dbus-1/system.d/" + AGENT + ".conf")
     doctor(but(agent="denied"), "problem  system daemon: not for you" if installed else "problem  D-Bus policy",
            absent=["ok       pointer"])

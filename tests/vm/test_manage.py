@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The host manages a guest: spice-agent-manage on its port, beside QEMU's agent in the same guest, which is asked the
+same."""
+
+import base64
+import contextlib
+import crypt
+import json
+import time
+
+from harness import *
+from guestagent import *
+from manageddaemon import SCHEMA, documented, expect, parse, validate
+
+INFORMATION = [name for name in SCHEMA if name.startswith(("guest-get-", "guest-network-")) or name == "guest-info"]
+# One write each: what clients send to find their place, with the command that they are after.
+COMBINED = {
+    "libvirt": b'{"execute":"guest-sync", "arguments":{"id":1795726384459}}\n{"execute":"guest-get-host-name"}\n',
+    "Proxmox": b'{"execute":"guest-sync-delimited","arguments":{"id":479601}}\n'
+               b'{"execute":"guest-ping","arguments":{}}\n',
+    "delimited": b'\xff{"execute":"guest-sync-delimited","arguments":{"id":7}}\n'
+                 b'{"execute":"guest-get-osinfo"}\n',
+}
+
+
+def shape(value):
+    """Names of members, and types."""
+    if isinstance(value, dict):
+        return {name: shape(member) for name, member in sorted(value.items())}
+    if isinstance(value, list):
+        return [json.loads(text) for text in sorted({json.dumps(shape(element)) for element in value})]
+    return type(value).__name__
+
+
+def same_shape(ours, theirs, command, **arguments):
+    """Sends a command to both; its answers must be alike, and ours by the schema."""
+    for connection in ours, theirs:
+        connection.send(request(command, **arguments))
+    answers = [connection.reply() for connection in (ours, theirs)]
+    if "return" in answers[0]:
+        validate(SCHEMA[command], answers[0]["return"], command)
+    if command not in documented():
+        expect(shape(answers[0]), shape(answers[1]), "%s %s" % (command, arguments))
+    return [answer.get("return") for answer in answers]
+
+
+# ---- the port ----
+
+@ours_only
+@machine(**GUEST)
+def test_manage_serves_the_port(m):
+    """As installed: a user of its own, and what changes the guest's programs and files is off."""
+    configure(m)
+    with client(m) as ours:
+        ours.call("guest-ping")
+        for name in "guest-exec", "guest-file-open":
+            kind, text = ours.error(name, path="/bin/true")
+            expect(kind, "CommandNotFound", "class")
+            expect("has been disabled: the guest's administrator has not allowed" in text, True, text)
+    expect(m.guest.run("ps -o user:20= -p %d" % pid(m)).strip(), "spice-manage", "user")
+    expect(m.guest.run("grep CapEff /proc/%d/status" % pid(m)).split()[1], "0" * 16, "capabilities")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_answers_what_clients_send(m):
+    with both(m) as connections:
+        for name, data in COMBINED.items():
+            lines = [connection.talk(data) for connection in connections]
+            ours, theirs = ([(line[:1], shape(parse(line.lstrip(b"\xff")))) for line in agent] for agent in lines)
+            expect(ours, theirs, "answers to what %s sends" % name)
+            expect(sum(b'"return"' in line for line in lines[0]), 2, "results for %s" % name)
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_tells_what_qemu_tells(m):
+    with both(m) as (ours, theirs):
+        for name in INFORMATION:
+            same_shape(ours, theirs, name)
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_clients_leave_at_any_byte(m):
+    data = request("guest-sync", id=1) + request("guest-info")
+    for cut in range(len(data) + 1):
+        with Client("%s/%s" % (m.vm.dir, OURS)) as leaving:
+            leaving.send(data[:cut])
+        with Client("%s/%s" % (m.vm.dir, OURS)) as next_one:
+            next_one.send(b"\xff" + request("guest-sync-delimited", id=cut))
+            line = next_one.line()
+            while line != b'\xff{"return": %d}' % cut:
+                line = next_one.line()
+            next_one.send(request("guest-ping"))
+            expect(next_one.reply(), {"return": {}}, "answer after byte %d" % cut)
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_clients_leave_amid_replies(m):
+    with client(m) as leaving:
+        leaving.send(request("guest-info") * 200)
+    with client(m) as ours:
+        ours.call("guest-ping")
+    before = pid(m)
+    m.guest.run("systemctl restart " + UNIT)
+    with client(m) as ours:  # one that was there before it finds a new daemon at the same port
+        m.guest.run("systemctl kill -s KILL " + UNIT)
+        m.guest.until("[ $(systemctl show -P NRestarts %s) -gt 0 ] && systemctl is-active %s" % (UNIT, UNIT))
+        ours.talk(b"")
+        ours.call("guest-ping")
+    expect(pid(m) != before, True, "a new process")
+
+
+# ---- cost ----
+
+@ours_only
+@machine(**GUEST)
+def test_manage_idle(m):
+    m.guest.run("systemctl restart " + UNIT)
+    with client(m) as ours:
+        ours.call("guest-info")
+    for key, most in ("RssAnon", 2048), ("VmRSS", 8192):
+        if status(m, key) > most:
+            raise Failure("%s is %d kB when idle" % (key, status(m, key)))
+    before = status(m, "RssAnon")
+    with client(m) as ours:
+        for _ in range(100):
+            ours.send(request("guest-ping") * 100)
+            for _ in range(100):
+                ours.line()
+    if status(m, "RssAnon") > before + 64:
+        raise Failure("10 000 pings took %d kB" % (status(m, "RssAnon") - before))
+    wakeups = status(m, "voluntary_ctxt_switches")
+    time.sleep(10)  # for nothing to happen in
+    expect(status(m, "voluntary_ctxt_switches"), wakeups, "voluntary context switches")
+
+
+# ---- programs ----
+
+@ours_only
+@machine(**GUEST)
+def test_manage_exec(m):
+    """By systemd, so outside the daemon's sandbox, in the environment of a service; answers as QEMU's."""
+    m.guest.run("rm -f " + EXEC_RULES)
+    configure(m, "exec")
+    with client(m) as ours:
+        kind, text = ours.error("guest-exec", path="true")
+        expect(kind, "GenericError", "class without a rule for polkit")
+    allow_all(m)
+    with both(m) as (ours, theirs):
+        for script in ("echo out; echo err >&2; exit 3", "kill -9 $$", "id -u; touch /srv/made",
+                       "head -c 17000000 /dev/zero"):
+            states = [run_program(connection, path="/bin/sh", arg=["-c", script], capture_output=True)
+                      for connection in (ours, theirs)]
+            validate(SCHEMA["guest-exec-status"], states[0], script)
+            expect(states[0], states[1], "end of '%s'" % script)
+        state = run_program(ours, path="/bin/sh", arg=["-c", "cat /proc/self/cgroup; env"], capture_output=True)
+        text = base64.b64decode(state["out-data"]).decode()
+        expect("spice-agent-exec" in text and "PATH=" in text and "BUILD" not in text, True, text)
+    m.guest.until("! systemctl list-units --all --plain | grep spice-agent-exec")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_files(m):
+    """What everybody may read, as the daemon has no rights of its own."""
+    m.guest.run("head -c 50331648 /dev/urandom >/srv/large; chmod 600 /etc/shadow")
+    configure(m, "files")
+    with both(m) as connections:
+        for connection in connections:
+            handle = connection.call("guest-file-open", path="/srv/large")
+            read = connection.call("guest-file-read", handle=handle, count=48 << 20)
+            expect((read["count"], read["eof"]), (48 << 20, False), "count and end")
+            connection.call("guest-file-close", handle=handle)
+        expect(connections[0].error("guest-file-open", path="/etc/shadow")[1],
+               "failed to open file '/etc/shadow' (mode: 'r'): Permission denied", "text")
+
+
+# ---- file systems ----
+
+SEPARATE = {"/home": "/var/home.img", "/tmp": "/run/tmp.img"}  # one on /, so that the order matters
+
+
+@contextlib.contextmanager
+def separate_file_systems(m):
+    for directory, path in SEPARATE.items():
+        m.guest.run("mountpoint -q {0} || {{ truncate -s 64M {1}; mkfs.ext4 -q {1}; mount -o loop {1} {0}; }}"
+                    .format(directory, path))
+    try:
+        yield ["/", *SEPARATE]
+    finally:
+        m.guest.run("for d in / %s; do fsfreeze --unfreeze $d; umount $d; done 2>/dev/null; true" % " ".join(SEPARATE))
+
+
+def frozen(m, directories):
+    """Those that are: the kernel says that they cannot be frozen once more."""
+    return [directory for directory in directories
+            if "busy" in m.guest.run("fsfreeze --freeze %s 2>&1" % directory, check=False)]
+
+
+def thawed(m, directories):
+    for directory in directories:
+        m.guest.run("touch %s/thawed" % directory)
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_freezes_all_file_systems(m):
+    """The helper does, also while systemd, which starts it, could write to none of them."""
+    configure(m, "all")
+    with separate_file_systems(m) as directories, both(m) as connections:
+        told = []
+        for connection in connections:
+            def call(name, **arguments):
+                connection.send(request(name, **arguments))
+                answers.append((name, connection.reply()))
+            answers = []
+            call("guest-fsfreeze-thaw")
+            call("guest-fsfreeze-freeze")
+            expect(frozen(m, directories), directories, "frozen file systems")
+            for name in "guest-fsfreeze-status", "guest-fsfreeze-freeze", "guest-get-osinfo", "guest-ping":
+                call(name)
+            call("guest-sync", id=3)
+            call("guest-fsfreeze-thaw")
+            call("guest-fsfreeze-status")
+            thawed(m, directories)
+            call("guest-fsfreeze-freeze-list", mountpoints=["/home"])
+            expect(frozen(m, ["/home"]), ["/home"], "frozen of the list")
+            thawed(m, ["/", "/tmp"])
+            call("guest-fsfreeze-thaw")
+            thawed(m, directories)
+            call("guest-fsfreeze-freeze-list", mountpoints=["/nonexistent"])
+            call("guest-fsfreeze-thaw")
+            told.append(answers)
+        expect(told[0][1][1], {"return": 3}, "count")
+        for ours, theirs in zip(*told):
+            expect(ours, theirs, "answer")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_thaws_after_it_was_killed(m):
+    """Nothing can be written then, not by systemd either."""
+    configure(m)
+    with separate_file_systems(m) as directories:
+        with client(m) as ours:
+            ours.call("guest-fsfreeze-freeze")
+        m.guest.run("kill -9 %d" % pid(m))
+        with client(m, timeout=60) as ours:
+            expect(ours.call("guest-fsfreeze-status"), "frozen", "status")
+            expect(frozen(m, directories), directories, "frozen file systems")
+            expect(ours.call("guest-fsfreeze-thaw"), 3, "count")
+        thawed(m, directories)
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_trims_as_qemu(m):
+    with separate_file_systems(m), both(m) as (ours, theirs):
+        answers = same_shape(ours, theirs, "guest-fstrim")
+        expect(*([entry["path"] for entry in answer["paths"]] for answer in answers), "paths")
+
+
+# ---- clock, processors, accounts ----
+
+@ours_only
+@machine(**GUEST)
+def test_manage_sets_the_time(m):
+    configure(m)
+    with both(m) as connections:
+        for connection in connections:
+            connection.call("guest-set-time", time=1700000000 * 10 ** 9)
+            expect(0 <= int(m.guest.run("date +%s")) - 1700000000 < 60, True, "seconds since the time that was set")
+            connection.call("guest-set-time")  # the machine's clock was set too
+            expect(0 <= int(m.guest.run("date +%s")) - 1700000000 < 120, True, "seconds since the time that was set")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_takes_processors_away(m):
+    configure(m)
+    with both(m) as connections:
+        for connection in connections:
+            for online in False, True:
+                expect(connection.call("guest-set-vcpus", vcpus=[{"logical-id": 1, "online": online}]), 1, "count")
+                expect(m.guest.run("cat /sys/devices/system/cpu/cpu1/online").strip(), "01"[online], "online")
+        same_shape(*connections, "guest-set-memory-blocks", mem_blks=[{"phys-index": 0, "online": True}])
+
+
+def password_is(m, text):
+    have = m.guest.run("getent shadow alice").split(":")[1]
+    return crypt.crypt(text, have) == have
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_sets_passwords(m):
+    configure(m, "password")
+    with both(m) as connections:
+        for number, connection in enumerate(connections):
+            plain, crypted = "correct horse %d" % number, "battery staple %d" % number
+            connection.call("guest-set-user-password", username="alice", crypted=False,
+                            password=base64.b64encode(plain.encode()).decode())
+            expect(password_is(m, plain), True, "plain text is the password")
+            line = crypt.crypt(crypted, crypt.mksalt(crypt.METHOD_SHA512))
+            connection.call("guest-set-user-password", username="alice", crypted=True,
+                            password=base64.b64encode(line.encode()).decode())
+            expect(password_is(m, crypted), True, "what was encrypted is the password")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_has_keys_of_users(m):
+    """As that user: what a link of theirs leads to is not read or written with root's rights."""
+    keys = ["ssh-ed25519 AAAA%d test" % number for number in range(3)]
+    configure(m, "ssh-keys")
+    told = []
+    with both(m) as connections:
+        for connection in connections:
+            m.guest.run("rm -rf ~alice/.ssh")
+            connection.call("guest-ssh-add-authorized-keys", username="alice", keys=keys)
+            connection.call("guest-ssh-remove-authorized-keys", username="alice", keys=keys[1:2])
+            told.append(connection.call("guest-ssh-get-authorized-keys", username="alice"))
+            expect(sorted(told[-1]["keys"]), [keys[0], keys[2]], "keys")
+            expect(m.guest.run("stat -c '%U %a' ~alice/.ssh ~alice/.ssh/authorized_keys").split(),
+                   ["alice", "700", "alice", "600"], "owners and modes")
+    expect(*told, "QEMU's order")
+    before = m.guest.run("cat /etc/shadow")
+    m.guest.run("ln -sf /etc/shadow ~alice/.ssh/authorized_keys")
+    with client(m) as ours:
+        ours.error("guest-ssh-get-authorized-keys", username="alice")
+        ours.send(request("guest-ssh-add-authorized-keys", username="alice", keys=keys))
+        ours.line()
+    expect(m.guest.run("cat /etc/shadow"), before, "what the link led to")
+
+
+# ---- beside QEMU's agent ----
+
+@ours_only
+@machine(**GUEST)
+def test_manage_leaves_the_port_to_qemu(m):
+    def active(unit):
+        return m.guest.run("systemctl is-active %s" % unit, check=False).strip()
+
+    def doctor():
+        return m.guest.run("runuser -u alice spice-agentctl doctor", check=False)
+
+    expect("ok       unit %s.service" % UNIT in doctor(), True, doctor())
+    m.defer(lambda: m.guest.run("systemctl mask --runtime --now %s; systemctl start %s" % (RIVAL, UNIT)))
+    # A file takes the place of the mask.
+    m.guest.run("systemctl stop %s; rm /etc/systemd/system/%s.service; systemctl daemon-reload; systemctl start %s" %
+                (UNIT, RIVAL, RIVAL))
+    for start in "systemctl start " + UNIT, "udevadm trigger --settle --subsystem-match=virtio-ports":
+        m.guest.run(start)
+        m.guest.until("[ $(systemctl show -P ActiveState %s) = inactive ]" % UNIT)
+        expect(m.guest.run("systemctl show -P Result %s" % UNIT).strip(), "success", "result")
+        expect(active(RIVAL), "active", "QEMU's agent")
+    journal = m.guest.run("journalctl -u " + UNIT)
+    expect("qemu-guest-agent.service serves the port" in journal, True, journal[-500:])
+    text = doctor()
+    expect("note     unit %s.service: inactive, as %s.service serves the port" % (UNIT, RIVAL) in text, True, text)
+    with client(m) as theirs:
+        theirs.call("guest-ping")
+
+
+# ---- off ----
+
+def ends(m, reason):
+    """QEMU ends with what the guest does, as it is not to reboot."""
+    wait_for(lambda: [event for event in m.vm.qmp.events if event["event"] == "SHUTDOWN"], 60, "end of the guest")
+    told = [event["data"]["reason"] for event in m.vm.qmp.events if event["event"] == "SHUTDOWN"]
+    expect(told[0], reason, "reason")
+
+
+@ours_only
+@fresh
+@machine(**GUEST)
+def test_manage_shutdown(m):
+    configure(m)
+    with client(m) as ours:
+        ours.send(request("guest-shutdown"))
+        ends(m, "guest-shutdown")
+
+
+@ours_only
+@fresh
+@machine(**GUEST)
+def test_manage_reboot_without_polkit(m):
+    configure(m)
+    m.guest.run("systemctl mask --now polkit")
+    with client(m) as ours:
+        ours.send(request("guest-shutdown", mode="reboot"))
+        ends(m, "guest-reset")
