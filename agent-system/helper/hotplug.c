@@ -17,9 +17,10 @@ static gboolean parse(const char *word, gint64 *ret_number, gboolean *ret_online
     const char *sign = strchr(word, '=');
     g_autofree char *number = sign ? g_strndup(word, (gsize)(sign - word)) : NULL;
 
-    if (!sign || !g_ascii_string_to_signed(number, 10, G_MININT64, G_MAXINT64, ret_number, NULL))
+    if (!sign || (!g_str_equal(sign, "=0") && !g_str_equal(sign, "=1")) ||
+        !g_ascii_string_to_signed(number, 10, G_MININT64, G_MAXINT64, ret_number, NULL))
         return FALSE;
-    *ret_online = sign[1] != '0';
+    *ret_online = sign[1] == '1';
     return TRUE;
 }
 

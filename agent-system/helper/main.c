@@ -80,19 +80,25 @@ static char *refusal(const HelperVerb *verb)
 /* Do what the words say; NULL, or why it has not worked, to be freed. */
 static char *answer(const HelperVerb *verbs, const GPtrArray *words, GPtrArray *reply)
 {
+    const char *const *word = (const char *const *)words->pdata;
     const HelperVerb *verb = verbs;
+    guint64 count;
 
-    while (verb->name && g_strcmp0(verb->name, words->pdata[0]) != 0)
+    /* The first is how many there are behind it, and the last is NULL. */
+    if (!word[0] || !g_ascii_string_to_unsigned(word[0], 10, 1, G_MAXUINT, &count, NULL) || count + 2 != words->len)
+        return g_strdup("the helper does not know what is asked");
+    word++;
+    while (verb->name && !g_str_equal(verb->name, word[0]))
         verb++;
-    if (!verb->name || words->len - 2 < verb->words)
+    if (!verb->name || count - 1 < verb->words)
         return g_strdup("the helper does not know what is asked");
 
     char *why = refusal(verb);
 
     if (why)
         return why;
-    g_message("%s %s", verb->name, words->len > 2 ? (const char *)words->pdata[1] : "");
-    return verb->run((const char *const *)words->pdata + 1, reply);
+    g_message("%s %s", verb->name, count > 1 ? word[1] : "");
+    return verb->run(word + 1, reply);
 }
 
 static gboolean write_words(const GPtrArray *words)

@@ -10,7 +10,8 @@ char *password_set(const char *const *words, G_GNUC_UNUSED GPtrArray *reply)
     const char *user = words[0], *password = words[2];
     const char *encrypted = g_str_equal(words[1], "crypted") ? "--encrypted" : NULL;
     g_autofree char *line = g_strdup_printf("%s:%s\n", user, password);
-    g_autofree char *output = NULL;
+    g_autoptr(GBytes) input = g_bytes_new(line, strlen(line));
+    g_autoptr(GBytes) output = NULL;
     g_autoptr(GError) error = NULL;
 
     /* Else there would be more than one line, or another user's. */
@@ -25,11 +26,13 @@ char *password_set(const char *const *words, G_GNUC_UNUSED GPtrArray *reply)
                          &error, "chpasswd", encrypted, NULL);
 
     /* It may end before it has read its line. */
-    if (process && g_subprocess_communicate_utf8(process, line, NULL, &output, NULL, NULL) &&
+    if (process && g_subprocess_communicate(process, input, NULL, &output, NULL, NULL) &&
         g_subprocess_get_successful(process))
         return NULL;
 
-    const char *why = process ? (output ? g_strchomp(output) : "") : error->message;
+    g_autofree char *said = output ? g_utf8_make_valid(g_bytes_get_data(output, NULL), (gssize)g_bytes_get_size(output))
+                                   : g_strdup("");
+    const char *why = process ? g_strchomp(said) : error->message;
 
     return g_strdup_printf("child process has failed to set user password: %s", why);
 }

@@ -194,6 +194,10 @@ void helper_ask(Helper *helper, const char *path, const char *const *words, Help
     helper->request = g_byte_array_new();
     helper->reply = g_byte_array_new();
     helper->sent = 0;
+
+    g_autofree char *count = g_strdup_printf("%u", g_strv_length((char **)words));
+
+    g_byte_array_append(helper->request, (const guint8 *)count, (guint)strlen(count) + 1);
     for (; *words && helper->request->len <= HELPER_REQUEST_MAX; words++)
         g_byte_array_append(helper->request, (const guint8 *)*words, (guint)strlen(*words) + 1);
     if (helper->request->len > HELPER_REQUEST_MAX)

@@ -3,8 +3,8 @@
  * helper.h - ask spice-agent-helper for what needs rights that the daemon has not: one question at a time, each by a
  * connection of its own, at which systemd starts the program.
  *
- * A question is words, the first the name of the command that it is asked for, each with a zero behind it, at most
- * HELPER_REQUEST_MAX bytes of them. The answer, of HELPER_REPLY_MAX bytes at most, is "ok" and words that depend on the
+ * A question is words, each with a zero behind it, at most HELPER_REQUEST_MAX bytes of them: how many follow, so that half
+ * a question is none, the name of the command that it is asked for, and what depends on that. The answer, of HELPER_REPLY_MAX bytes at most, is "ok" and words that depend on the
  * command, or "error" and why. The helper's side is in agent-system/helper.
  */
 #ifndef HELPER_H

@@ -214,7 +214,7 @@ class Sockets:
 
     def answer(self, name, connection):
         with connection:
-            verb = connection.recv(64, socket.MSG_PEEK).split(b"\0")[0].decode()
+            verb = connection.recv(64, socket.MSG_PEEK).split(b"\0")[1].decode()
             lost = (name, verb) == self.cut
             subprocess.run(["unshare", "--mount", HELPER, name], stdin=connection,
                            stdout=subprocess.DEVNULL if lost else connection, stderr=subprocess.DEVNULL,
@@ -438,7 +438,7 @@ def test_thaws_when_nobody_waits():
     with Sockets("freezer") as sockets:
         with socket.socket(socket.AF_UNIX) as client:
             client.connect("/run/spice-agent-freezer")
-            client.sendall(b"guest-fsfreeze-freeze\0")
+            client.sendall(b"1\0guest-fsfreeze-freeze\0")
         wait_for(lambda: sockets.answered, "end of the helper")
         expect(frozen(), set(), "what is frozen")
         expect(control(INNER, FITHAW), errno.EINVAL, "thaw of what is thawed")
@@ -464,7 +464,7 @@ def test_answers_nobody_else():
                 with socket.socket(socket.AF_UNIX) as client:
                     client.settimeout(TIMEOUT)
                     client.connect("/run/spice-agent-freezer")
-                    client.sendall(b"guest-fsfreeze-freeze\0")
+                    client.sendall(b"1\0guest-fsfreeze-freeze\0")
                     client.shutdown(socket.SHUT_WR)
                     os._exit(1 if client.recv(1000) else 0)
             except ConnectionError:  # it has not even listened
@@ -483,11 +483,12 @@ def ask(name, words):
 
 
 def test_helper_survives_nonsense():
-    for words in b"", b"\0", b"guest-fsfreeze-freeze", b"guest-fstrim\0", b"guest-fstrim\0x\0", b"guest-exec\0", \
-            b"\xff" * 1000 + b"\0", b"\0" * 100000:
+    for words in b"", b"\0", b"1\0guest-fsfreeze-freeze", b"guest-fsfreeze-freeze\0", b"1\0guest-fstrim\0", \
+            b"2\0guest-fstrim\0x\0", b"1\0guest-exec\0", b"2\0guest-fsfreeze-freeze-list\0", b"-1\0x\0", \
+            b"18446744073709551616\0x\0", b"0\0", b"\xff" * 1000 + b"\0", b"\0" * 100000:
         answer = ask("freezer", words)
         expect(answer[:6], b"error\0", "answer to %r" % words[:50])
-    expect(ask("freezer", b"guest-fsfreeze-freeze\0" + b"x" * (2 << 20)), b"", "answer to too much")
+    expect(ask("freezer", b"1\0guest-fsfreeze-freeze\0" + b"x" * (2 << 20)), b"", "answer to too much")
     expect(frozen(), set(), "what is frozen")
 
 

@@ -333,24 +333,29 @@ def test_gets_no_further_than_the_user():
 def test_helper_refuses_what_it_should():
     def words(*words):
         return b"".join(word.encode() + b"\0" for word in words)
+
+    def question(*wanted):
+        return words(str(len(wanted)), *wanted)
     unknown = words("error", "the helper does not know what is asked")
     with helpers():
         reset_machine()
         for path, data in (
-                (MACHINE, b""), (MACHINE, b"\0"), (MACHINE, b"guest-set-vcpus"),
-                (MACHINE, words("guest-set-vcpus", "x")),
-                (MACHINE, words("guest-set-vcpus", "1")), (MACHINE, words("guest-set-vcpus", "../../x=1")),
-                (MACHINE, words("guest-set-memory-blocks", "1=0", "=")), (MACHINE, words("guest-shutdown")),
-                (MACHINE, words("guest-exec", "x")), (MACHINE, words("guest-set-user-password", "alice", "plain", "x")),
-                (ACCOUNTS, words("guest-set-vcpus", "1=0")),
-                (ACCOUNTS, words("guest-set-user-password", "alice", "x"))):
+                (MACHINE, b""), (MACHINE, b"\0"), (MACHINE, b"1\0guest-set-vcpus"),
+                (MACHINE, words("2", "guest-set-vcpus")), (MACHINE, words("1", "guest-set-vcpus", "1=1")),
+                (MACHINE, question("guest-set-vcpus", "1=")), (MACHINE, question("guest-set-vcpus", "1=2")),
+                (MACHINE, question("guest-set-vcpus", "x")),
+                (MACHINE, question("guest-set-vcpus", "1")), (MACHINE, question("guest-set-vcpus", "../../x=1")),
+                (MACHINE, question("guest-set-memory-blocks", "1=0", "=")), (MACHINE, question("guest-shutdown")),
+                (MACHINE, question("guest-exec", "x")), (MACHINE, question("guest-set-user-password", "alice", "plain", "x")),
+                (ACCOUNTS, question("guest-set-vcpus", "1=0")),
+                (ACCOUNTS, question("guest-set-user-password", "alice", "x"))):
             expect(ask(path, data), unknown, "answer to %r" % data)
-        expect(ask(ACCOUNTS, words("guest-set-user-password", "alice", "plain", "a\nbob:x")),
+        expect(ask(ACCOUNTS, question("guest-set-user-password", "alice", "plain", "a\nbob:x")),
                words("error", "forbidden characters in raw password"), "answer")
-        expect(ask(ACCOUNTS, words("guest-set-user-password", "alice:x\nbob", "plain", "a")),
+        expect(ask(ACCOUNTS, question("guest-set-user-password", "alice:x\nbob", "plain", "a")),
                words("error", "forbidden characters in username"), "answer")
-        expect(ask(MACHINE, words("guest-set-vcpus") + b"1=1\0" * (1 << 18)), b"", "answer to too much")
-        expect(ask(MACHINE, words("guest-set-vcpus", *["1=1"] * 1000)), words("ok", "1000"), "answer to much")
+        expect(ask(MACHINE, question("guest-set-vcpus") + b"1=1\0" * (1 << 18)), b"", "answer to too much")
+        expect(ask(MACHINE, question("guest-set-vcpus", *["1=1"] * 1000)), words("ok", "1000"), "answer to much")
         expect(subprocess.run([HELPER], stderr=subprocess.DEVNULL, env=ENVIRONMENT).returncode, 1, "exit status")
 
 
@@ -430,7 +435,7 @@ class Listener:
                     if not part:
                         break
                     data += part
-                self.asked.append(data.decode().split("\0")[:-1])
+                self.asked.append(data.decode().split("\0")[1:-1])
                 if self.answer is None:  # it hangs
                     continue
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
