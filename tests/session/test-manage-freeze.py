@@ -59,11 +59,6 @@ def make_root(root):
         os.makedirs(os.path.join(root, name))
     run("mount", "-t", "proc", "proc", root + "/proc")
     run("mount", "--rbind", "/dev", root + "/dev")
-    for program in DAEMON, HELPER, "/bin/sh", "/bin/sleep", "/usr/bin/unshare", *REFERENCE[:1]:
-        copy_program(root, program)
-    os.makedirs(root + os.path.dirname(os.path.abspath(__file__)))
-    os.mkdir(root + DOCUMENTS)
-    shutil.copy(DOCUMENTS + "/management.md", root + DOCUMENTS)
     with open(root + "/etc/passwd", "w") as file:
         file.write("root:x:0:0::/:/bin/sh\n")
     with open(root + "/mnt/file", "w"):
@@ -93,6 +88,15 @@ def add_images(root):
     run("mount", "--bind", root + "/home/part/file", root + "/mnt/file")
     run("mksquashfs", root + "/etc", root + "/images/fixed", "-quiet", "-no-progress")
     run("mount", "-o", "loop", root + "/images/fixed", root + "/mnt/fixed")
+
+
+def add_programs(root):
+    """After the images: the tree may be where one of them is mounted."""
+    for program in DAEMON, HELPER, "/bin/sh", "/bin/sleep", "/usr/bin/unshare", *REFERENCE[:1]:
+        copy_program(root, program)
+    os.makedirs(root + os.path.dirname(os.path.abspath(__file__)))
+    os.mkdir(root + DOCUMENTS)
+    shutil.copy(DOCUMENTS + "/management.md", root + DOCUMENTS)
 
 
 def enter_root(root):
@@ -633,6 +637,7 @@ def cleaned(test):
 def inside(root):
     make_root(root)
     add_images(root)
+    add_programs(root)
     enter_root(root)
     make_sure()
     threading.Thread(target=guard, daemon=True).start()
