@@ -220,7 +220,7 @@ def test_idle_on_a_unix_socket(m):
     client = m.client()
     client.wait_agent(10)
     client.position(10, 10)
-    time.sleep(2)
+    time.sleep(4)  # after two seconds libspice-server tells the state of the lock keys
     before = switches(m.host.pid)
     time.sleep(10)
     expect(switches(m.host.pid) - before, 0, "context switches in ten seconds")
