@@ -92,7 +92,7 @@ void log_pause(gboolean paused)
     setup.paused = paused;
 }
 
-void log_peer(LogPeer *peer, const char *format, ...)
+gboolean log_peer_may(LogPeer *peer, guint *ret_suppressed)
 {
     const gint64 interval = LOG_INTERVAL_S * G_USEC_PER_SEC;
     gint64 now = g_get_monotonic_time();
@@ -107,17 +107,28 @@ void log_peer(LogPeer *peer, const char *format, ...)
     }
     if (peer->tokens_used >= LOG_BURST) {
         peer->suppressed++;
-        return;
+        return FALSE;
     }
     peer->tokens_used++;
+    *ret_suppressed = peer->suppressed;
+    peer->suppressed = 0;
+    return TRUE;
+}
+
+void log_peer(LogPeer *peer, const char *format, ...)
+{
+    guint suppressed;
+
+    if (!log_peer_may(peer, &suppressed)) {
+        return;
+    }
 
     va_list arguments;
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
-    g_autofree char *more = peer->suppressed > 0 ? g_strdup_printf(" (and %u more before)", peer->suppressed) : NULL;
+    g_autofree char *more = suppressed > 0 ? g_strdup_printf(" (and %u more before)", suppressed) : NULL;
 
-    peer->suppressed = 0;
     g_warning("%s: %s%s", peer->name, text, more ? more : "");
 }
 

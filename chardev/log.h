@@ -6,7 +6,7 @@
  * stderr; when that is the journal's stream each line carries its priority. So logging needs no descriptor and no
  * system call but write(), also in the sandbox. Control characters are replaced: a peer's text cannot begin a line of
  * its own. In the journal, a structured message with a field whose name begins with LOG_FIELD_PREFIX keeps its fields,
- * for which a unix socket is made.
+ * as they are, for which a unix socket is made.
  *
  * A message that a peer can cause goes through log_peer(), which names the one to blame and is rate-limited per peer:
  * LOG_BURST messages at once and one each LOG_INTERVAL_S after that; what was left out is counted in the next one.
@@ -33,6 +33,9 @@ typedef struct LogPeer {
     gint64 refill;
     guint tokens_used, suppressed;
 } LogPeer;
+
+/* Whether a message on its account may be written now; if so, `*ret_suppressed` is how many were not before it. */
+gboolean log_peer_may(LogPeer *peer, guint *ret_suppressed);
 
 /* Warn about a peer's mistake: "host: …". */
 void log_peer(LogPeer *peer, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -17,8 +17,9 @@ void bus_free(Bus *bus);
 
 /*
  * The connection, borrowed, or NULL with an error. It is tried anew each time there is none. Called from the main loop,
- * never before bus_get() returns.
+ * never before bus_get() returns, and when the bus neither answers nor refuses after BUS_TIMEOUT_MS.
  */
+#define BUS_TIMEOUT_MS 10000
 typedef void (*BusReady)(GDBusConnection *connection, const GError *error, gpointer user);
 void bus_get(Bus *bus, BusReady ready, gpointer user);
 

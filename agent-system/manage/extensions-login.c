@@ -47,16 +47,30 @@ static void on_message_set(Call *call, G_GNUC_UNUSED GVariant *reply)
     extensions_do(call, &schedule, g_variant_new("(st)", shutdown->mode, shutdown->time_us), NULL, on_scheduled);
 }
 
+/* Lines of text; anything else would move the cursor of every terminal, or have it do worse. */
+static gboolean is_plain(const char *message)
+{
+    for (const char *at = message; *at; at = g_utf8_next_char(at))
+        if (*at != '\n' && g_unichar_iscntrl(g_utf8_get_char(at)))
+            return FALSE;
+    return TRUE;
+}
+
 static void schedule_shutdown(Call *call, const json_t *args)
 {
     static const Remote set_message = MANAGER("SetWallMessage");
     gint64 delay = args_int(args, "delay", 0);
+    const char *message = args_string(args, "message", "");
     Shutdown *shutdown;
 
     if (!extensions_change(call, args))
         return;
     if (delay < 0 || delay > DELAY_MAX_S) {
         extensions_fail(call, "Parameter 'delay' must be from 0 to %d", DELAY_MAX_S);
+        return;
+    }
+    if (!is_plain(message)) {
+        extensions_fail(call, "Parameter 'message' has control characters other than newlines");
         return;
     }
     shutdown = g_new(Shutdown, 1);
@@ -66,8 +80,7 @@ static void schedule_shutdown(Call *call, const json_t *args)
     if (extensions_is_dry_run(args))
         on_message_set(call, NULL);
     else /* also without a message of its own: the last one's is still there */
-        extensions_ask(call, &set_message, g_variant_new("(sb)", args_string(args, "message", ""), TRUE), NULL,
-                       on_message_set);
+        extensions_ask(call, &set_message, g_variant_new("(sb)", message, TRUE), NULL, on_message_set);
 }
 
 static void on_cancelled(Call *call, GVariant *reply)

@@ -153,8 +153,9 @@ static const char *status_word(guint32 status)
 /* `reply` NULL: the transaction has ended meanwhile. */
 static void on_progress(Call *call, GVariant *reply)
 {
-    json_t *value = packages_job_describe(extensions_data(call));
-    g_autoptr(GVariant) properties = reply ? g_variant_get_child_value(reply, 0) : NULL;
+    const PackagesJob *job = extensions_data(call);
+    json_t *value = packages_job_describe(job);
+    g_autoptr(GVariant) properties = reply && packages_job_is_running(job) ? g_variant_get_child_value(reply, 0) : NULL;
     guint32 number;
 
     if (properties && g_variant_lookup(properties, "Status", "u", &number))
@@ -183,6 +184,12 @@ static void status(Call *call, const json_t *args)
     }
 }
 
+static void on_cancelled(Call *call, G_GNUC_UNUSED GVariant *reply)
+{
+    packages_job_stop(extensions_data(call));
+    extensions_return(call, json_object());
+}
+
 static void cancel(Call *call, const json_t *args)
 {
     PackagesJob *job;
@@ -196,7 +203,8 @@ static void cancel(Call *call, const json_t *args)
         const Remote remote = { PACKAGES_TITLE, packages_job_owner(job), packages_job_transaction(job),
                                 PACKAGES_TRANSACTION, "Cancel" };
 
-        extensions_do(call, &remote, NULL, NULL, NULL);
+        extensions_set_data(call, job, NULL);
+        extensions_do(call, &remote, NULL, NULL, on_cancelled);
     } else {
         extensions_fail(call, packages_job_is_running(job) ? "the job cannot be cancelled right now"
                                                            : "the job has ended");

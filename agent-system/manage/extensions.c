@@ -74,7 +74,7 @@ static void end(Extensions *extensions, json_t *value, const char *error)
     if (extensions->args) {
         g_autofree char *arguments = json_dumps(extensions->args, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 
-        audit_record(call_name(call), arguments, value ? "done" : error);
+        audit_record(call_name(call), arguments, value ? NULL : error);
     }
     if (extensions->request)
         idempotency_add(extensions->keys, args_string(extensions->args, "idempotency-key", NULL), extensions->request,

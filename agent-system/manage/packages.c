@@ -18,6 +18,7 @@
 #define EXIT_DONE 1
 #define EXIT_CANCELLED 3
 #define EXIT_CANCELLED_PRIORITY 9
+#define CANCELLED_TEXT "it was cancelled"
 
 /* Of a text from PackageKit that is listed, and of one that it gets back or that is an error, in bytes. */
 #define TEXT_MAX 256
@@ -33,6 +34,10 @@ struct Packages {
 
 typedef enum State { RUNNING, DONE, FAILED, CANCELLED } State;
 
+static const char *const states[] = {
+    [RUNNING] = "running", [DONE] = "done", [FAILED] = "failed", [CANCELLED] = "cancelled"
+};
+
 struct PackagesJob {
     Bus *bus;
     gint64 number;
@@ -41,6 +46,7 @@ struct PackagesJob {
     gboolean simulate, force;
     GPtrArray *names; /* wanted */
     State state;
+    gboolean unwanted; /* its cancellation was asked for */
     char *error;       /* PackageKit's, or ours */
     json_t *packages;  /* to be listed */
     gboolean truncated;
@@ -104,32 +110,46 @@ void packages_free(Packages *packages)
     g_free(packages);
 }
 
+/* The text's beginning, so that many of them do not fill the memory. */
+static char *cut(const char *text, gsize size)
+{
+    g_autofree char *start = g_strndup(text, size);
+
+    return g_utf8_make_valid(start, -1);
+}
+
 static void end(PackagesJob *job, State state)
 {
-    g_autofree char *arguments = g_strdup_printf("{\"job\":%" G_GINT64_FORMAT "}", job->number);
+    g_autofree char *arguments = g_strdup_printf("{\"job\":%" G_GINT64_FORMAT ",\"state\":\"%s\"}", job->number,
+                                                 states[state]);
 
     job->state = state;
     leave(job);
+    g_ptr_array_set_size(job->found, 0);
     if (!job->simulate && job->kind != PACKAGES_LIST)
-        audit_record(job->command, arguments, state == DONE ? "ended: done" : job->error);
+        audit_record(job->command, arguments, state == DONE ? NULL : job->error);
+}
+
+/* The reason that PackageKit has given before, if any, tells more. */
+static void end_early(PackagesJob *job, State state, const char *error)
+{
+    if (!job->error)
+        job->error = cut(error, LONG_TEXT_MAX);
+    end(job, state);
 }
 
 static void fail(PackagesJob *job, const char *error)
 {
-    if (!job->error)
-        job->error = g_strdup(error);
-    end(job, FAILED);
+    end_early(job, FAILED, error);
 }
 
 /* ---- packages ---- */
 
-/* The text's beginning, so that many of them do not fill the memory. */
 static json_t *short_text(const char *text, gsize size)
 {
-    g_autofree char *start = g_strndup(text, MIN(size, TEXT_MAX));
-    g_autofree char *valid = g_utf8_make_valid(start, -1);
+    g_autofree char *start = cut(text, MIN(size, TEXT_MAX));
 
-    return json_string(valid);
+    return json_string(start);
 }
 
 /* A package's id is its name, version, architecture and origin, with semicolons between. */
@@ -228,9 +248,7 @@ static void on_finished(PackagesJob *job, guint32 exit)
     if (exit == EXIT_DONE) {
         next(job);
     } else if (exit == EXIT_CANCELLED || exit == EXIT_CANCELLED_PRIORITY) {
-        if (!job->error)
-            job->error = g_strdup("it was cancelled");
-        end(job, CANCELLED);
+        end_early(job, CANCELLED, CANCELLED_TEXT);
     } else {
         text = g_strdup_printf(PACKAGES_TITLE " has ended it with status %u", exit);
         fail(job, text);
@@ -251,10 +269,9 @@ static void on_signal(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const ch
         g_variant_get(arguments, "(u&s)", NULL, &details);
         g_free(job->error);
 
-        g_autofree char *start = g_strndup(details, LONG_TEXT_MAX);
-        g_autofree char *valid = g_utf8_make_valid(start, -1);
+        g_autofree char *start = cut(details, LONG_TEXT_MAX);
 
-        job->error = g_strconcat(PACKAGES_TITLE ": ", valid, NULL);
+        job->error = g_strconcat(PACKAGES_TITLE ": ", start, NULL);
     } else if (g_str_equal(signal, "Finished") && g_variant_is_of_type(arguments, G_VARIANT_TYPE("(uu)"))) {
         guint32 exit;
 
@@ -392,6 +409,11 @@ static void next(PackagesJob *job)
 {
     gboolean acts = job->kind != PACKAGES_REFRESH && job->kind != PACKAGES_LIST;
 
+    /* PackageKit may end what it was asked to cancel as if it had not been. */
+    if (job->unwanted && acts && (!job->acting || job->kind == PACKAGES_OFFLINE)) {
+        end_early(job, CANCELLED, CANCELLED_TEXT);
+        return;
+    }
     for (guint i = 0; acts && !job->acting && i < job->names->len; i++)
         if (!is_found(job, job->names->pdata[i])) {
             g_autofree char *text = g_strdup_printf("there is no package %s to be %s", (char *)job->names->pdata[i],
@@ -493,15 +515,17 @@ PackagesJob *packages_find(const Packages *packages, gint64 number)
 
 json_t *packages_job_describe(const PackagesJob *job)
 {
-    static const char *const states[] = {
-        [RUNNING] = "running", [DONE] = "done", [FAILED] = "failed", [CANCELLED] = "cancelled"
-    };
     json_t *value = json_pack("{s:I,s:s,s:s,s:O,s:b}", "job", (json_int_t)job->number, "command", job->command, "state",
                               states[job->state], "packages", job->packages, "truncated", job->truncated);
 
     if (job->error && (job->state == FAILED || job->state == CANCELLED))
         json_object_set_new(value, "error", json_string(job->error));
     return value;
+}
+
+void packages_job_stop(PackagesJob *job)
+{
+    job->unwanted = TRUE;
 }
 
 gboolean packages_job_is_running(const PackagesJob *job)

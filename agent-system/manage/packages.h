@@ -58,6 +58,9 @@ PackagesJob *packages_find(const Packages *packages, gint64 number);
 /* State, packages and error. */
 json_t *packages_job_describe(const PackagesJob *job);
 
+/* Its transaction was cancelled, as far as PackageKit could: nothing more is to be begun. */
+void packages_job_stop(PackagesJob *job);
+
 gboolean packages_job_is_running(const PackagesJob *job);
 
 /* The transaction under way: its owner, and its path or NULL if there is none right now; borrowed. */

@@ -65,7 +65,9 @@ static void fail(const Request *request, GError *error)
 {
     g_autofree char *name = g_dbus_error_get_remote_error(error);
     g_autofree char *text = NULL;
-    static const GDBusError missing[] = { G_DBUS_ERROR_UNKNOWN_OBJECT, G_DBUS_ERROR_UNKNOWN_METHOD };
+    static const GDBusError codes[] = { G_DBUS_ERROR_UNKNOWN_OBJECT, G_DBUS_ERROR_UNKNOWN_METHOD };
+    gboolean missing = is_one_of(error, codes, G_N_ELEMENTS(codes)) ||
+                       (is_absent(error) && g_dbus_is_unique_name(request->name));
 
     g_dbus_error_strip_remote_error(error);
     if (is_absent(error))
@@ -76,7 +78,7 @@ static void fail(const Request *request, GError *error)
         text = g_strdup_printf("%s does not answer, what it was asked for may be done all the same", request->title);
     else
         text = g_strdup_printf("%s: %s", request->title, error->message);
-    request->ready(NULL, text, is_one_of(error, missing, G_N_ELEMENTS(missing)), request->user);
+    request->ready(NULL, text, missing, request->user);
 }
 
 static void on_reply(GObject *bus, GAsyncResult *result, gpointer user)

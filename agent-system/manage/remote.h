@@ -14,12 +14,16 @@ typedef struct Remote {
     const char *name, *path, *interface, *method;
 } Remote;
 
-/* One of `reply` and `error` is not NULL; both are borrowed. `missing`: there is no such object, or not any more. */
+/*
+ * One of `reply` and `error` is not NULL; both are borrowed. `missing`: there is no such object, or not any more, also
+ * since the process with that unique name has ended.
+ */
 typedef void (*RemoteReady)(GVariant *reply, const char *error, gboolean missing, gpointer user);
 
 /*
  * Call it; takes over floating `arguments`, NULL are none. The reply is of `type`, or of any when that is NULL. The
- * answer comes once, from the main loop and within REMOTE_TIMEOUT_MS; never when `cancellable` was cancelled before.
+ * answer comes once, from the main loop and within REMOTE_TIMEOUT_MS after there is a connection (bus.h); never when
+ * `cancellable` was cancelled before.
  */
 #define REMOTE_TIMEOUT_MS 30000
 void remote_call(Bus *bus, GCancellable *cancellable, const Remote *remote, GVariant *arguments, const char *type,

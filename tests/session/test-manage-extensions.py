@@ -93,6 +93,9 @@ def test_schedules_a_shutdown_and_cancels_it():
                "Parameter 'mode' does not accept value 'kexec'", "error")
         expect(refusal(client, "schedule-shutdown", mode="halt", delay=1, message="x" * 1025),
                "Parameter 'message' is too long", "error")
+        for message in "\x1b[2J", "a\rb", "\x9b2J", "\x7f", "\t":
+            expect(refusal(client, "schedule-shutdown", mode="halt", delay=1, message=message),
+                   "Parameter 'message' has control characters other than newlines", "error")
         expect([call[0] for call in login.take_calls()], ["Get", "Get"], "calls")
 
 
@@ -214,8 +217,12 @@ def test_changes_nothing_in_a_dry_run():
         # Without the argument the same key is a new one.
         expect(ask(client, "set-ntp", idempotency_key="k", enabled=True), {}, "result")
         expect(services["timedate1"].take_calls(), [("SetNTP", True, False)], "calls")
-        services["timedate1"].answers["SetNTP"] = HANG  # what is refused in a dry run is so before the service
-        expect(refusal(client, "restart-service", name="b.service", dry_run=True)[:9], "b.service", "error")
+        # What is refused without it is so with it, and no service is bothered.
+        expect(refusal(client, "restart-service", name="b.service", dry_run=True),
+               refusal(client, "restart-service", name="b.service"), "error")
+        expect(refusal(client, "schedule-shutdown", mode="halt", delay=-1, dry_run=True),
+               refusal(client, "schedule-shutdown", mode="halt", delay=-1), "error")
+        expect([service.take_calls() for service in services.values()], [[]] * len(services), "calls")
 
 
 # ---- keys ----
@@ -288,7 +295,7 @@ def test_records_each_change():
                 wait_job(client, value["job"], "done")
             wanted = [(arguments, "done")]
             if "job" in value:
-                wanted.append(({"job": value["job"]}, "ended: done"))
+                wanted.append(({"job": value["job"], "state": "done"}, "done"))
             expect(audited(agent, name), wanted, "records of " + name)
         services["login1"].answers["LockSession"] = Error(DENIED, "no polkit")
         refusal(client, "lock-session", id="9", idempotency_key="k\n<0>audit: forged")
@@ -298,6 +305,18 @@ def test_records_each_change():
                  "login1 does not let the agent do it: no polkit")], "records of a failure that was repeated")
         ask(client, "set-host-name", name="x" * 1024)
         expect(max(len(line) for line in agent.log().splitlines()) < 1200, True, "lengths of lines")
+
+
+def test_records_of_failures_do_not_fill_the_journal():
+    """Nor do they hide what was done between them."""
+    with SystemBus() as bus, agent_on(bus, config=RESTARTABLE) as agent, agent.client() as client:
+        start_all(bus)
+        for _ in range(1000):
+            refusal(client, "restart-service", name="b.service")
+        ask(client, "restart-service", name="a.service")
+        records = audited(agent, "restart-service")
+        expect(records[-1], ({"name": "a.service"}, "done"), "the last record")
+        expect(10 < len(records) < 20, True, "%d records of failures" % (len(records) - 1))
 
 
 def fields_of(datagram):
@@ -331,7 +350,9 @@ def test_the_journal_has_fields():
             wait_for(lambda: listens(path), "socket")
             with Client(path) as client:
                 ask(client, "set-timezone", zone="Europe/Lisbon", idempotency_key="a\nb")
-            fields = fields_of(journal.recv(65536))
+                fields = fields_of(journal.recv(65536))
+                refusal(client, "restart-service", name="a\naudit: \x1b[2J\x9bü")
+                failure = fields_of(journal.recv(65536))
         finally:
             process.kill()
             process.wait()
@@ -341,6 +362,11 @@ def test_the_journal_has_fields():
            {"PRIORITY": "5", "SYSLOG_IDENTIFIER": "spice-agent-manage", "SPICE_PV_COMMAND": EXTENSION + "set-timezone",
             "SPICE_PV_ARGUMENTS": arguments, "SPICE_PV_RESULT": "done",
             "MESSAGE": "audit: %sset-timezone %s: done" % (EXTENSION, arguments)}, "fields")
+    # What journalctl would not show as text, or on a line of its own.
+    result = "a?audit: ?[2J?ü is none of the services that the guest's administrator has named in manage.conf"
+    expect(failure["SPICE_PV_RESULT"], result, "result")
+    expect(failure["MESSAGE"], "audit: %srestart-service %s: %s"
+           % (EXTENSION, r'{"name":"a\naudit: \u001B[2J\u009B\u00FC"}', result), "message")
 
 
 # ---- services that fail ----
@@ -357,6 +383,23 @@ def test_says_which_service_is_not_there():
     with Agent("--bus", "unix:path=/nonexistent", *ON) as agent, agent.client() as client:
         text = refusal(client, "set-timezone", zone="UTC")
         expect(text.split(": ")[0], "timedate1 cannot be asked, there is no system bus", "error")
+
+
+def test_goes_on_beside_a_bus_that_does_not_answer():
+    directory = tempfile.mkdtemp()
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind(directory + "/bus")
+        bus.listen()
+        with Agent("--bus", "unix:path=" + directory + "/bus", *ON) as agent, agent.client() as client:
+            expect(refusal(client, "set-timezone", zone="UTC"),
+                   "timedate1 cannot be asked, there is no system bus: no answer", "error")
+            client.call("guest-ping")
+            client.send(request(EXTENSION + "set-timezone", zone="UTC"))
+            bus.accept()[0].close()  # of the first attempt
+            bus.accept()  # so it has begun
+            agent.process.terminate()
+            expect(agent.process.wait(TIMEOUT), 0, "exit status")
+    shutil.rmtree(directory)
 
 
 def test_says_that_a_service_refuses():
@@ -581,6 +624,25 @@ def test_packages_progress_and_cancel():
         wait_job(client, job, "done")
 
 
+def test_packages_begin_no_step_after_a_cancel():
+    """PackageKit takes the cancellation, and ends as if there had been none."""
+    for name, arguments, step, calls in (
+            ("install-packages", {"names": ["vim"]}, "Resolve", ["Resolve"]),
+            ("update-offline", {}, "UpdatePackages", ["GetUpdates", "UpdatePackages"])):
+        with SystemBus() as bus, agent_on(bus) as agent, agent.client() as client:
+            packages = PackageKit(bus)
+            packages.held.add(step)
+            packages.answers["Cancel"] = "",
+            job = ask(client, name, **arguments)["job"]
+            wait_for(lambda: step in [call[0] for call in packages.calls], "call")
+            expect(ask(client, "cancel-package-job", job=job, dry_run=True), {"dry-run": True}, "result")
+            expect(ask(client, "cancel-package-job", job=job), {}, "result")
+            packages.finish(step)
+            expect(wait_job(client, job, "cancelled")["error"], "it was cancelled", "error")
+            expect([call[0] for call in packages.take_calls()], [*calls, "Cancel"], "calls")
+            expect(audited(agent, name)[-1], ({"job": job, "state": "cancelled"}, "it was cancelled"), "record")
+
+
 def test_packages_failures():
     with SystemBus() as bus, agent_on(bus) as agent, agent.client() as client:
         packages = PackageKit(bus)
@@ -600,6 +662,10 @@ def test_packages_failures():
             expect(wait_job(client, ask(client, name + "-packages", names=["vim", "nope"])["job"], "failed")["error"],
                    "there is no package nope to be " + verb, "error")
         expect({call[0] for call in packages.take_calls()}, {"Resolve", "GetUpdates"}, "calls")
+        packages.answers["SetHints"] = Error("org.freedesktop.PackageKit.Transaction.NotSupported", "x" * 5000)
+        text = wait_job(client, ask(client, "refresh-packages")["job"], "failed")["error"]
+        expect((text[:13], len(text)), ("PackageKit: x", 1024), "error")
+        del packages.answers["SetHints"]
         packages.answers["Trigger"] = Error(DENIED, "no polkit")
         expect(wait_job(client, ask(client, "update-offline")["job"], "failed")["error"],
                "PackageKit does not let the agent do it: no polkit", "error")
@@ -635,20 +701,10 @@ def test_packages_bounded_and_not_deceived():
         expect(wait_job(client, jobs[0], "failed")["error"], "PackageKit has given it up", "error")
         bus.end(packages.service)
         for job in jobs[1:7]:
-            wait_for(lambda: "running" not in job_states(client, [job]), "end of job %d" % job)
-            expect(ask(client, "get-package-job", job=job)["error"], "PackageKit has ended", "error")
+            expect(wait_job(client, job, "failed")["error"], "PackageKit has ended", "error")
         another = PackageKit(bus)
         wait_job(client, ask(client, "refresh-packages")["job"], "done")
         expect(len(another.take_calls()), 1, "calls of the next one")
-
-
-def job_states(client, jobs):
-    """They may be asked for while PackageKit is gone and that is not known yet."""
-    replies = []
-    for job in jobs:
-        client.send(request(EXTENSION + "get-package-job", job=job))
-        replies.append(client.reply())
-    return [reply.get("return", {"state": "running"})["state"] for reply in replies]
 
 
 def test_packages_by_the_real_packagekit():
