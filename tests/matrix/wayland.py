@@ -38,7 +38,8 @@ def own_suite():
 
 
 def run_suite(suite, prefix, names, results, say):
-    """Results go to the file of that name. Programs are those built here: older libraries are what newer suites still serve. Returns the count of failures."""
+    """Results go to the file of that name. Programs are those built here: older libraries are what newer suites still
+    serve. Returns the count of failures."""
     words = [os.path.join(TOP, "tests", "run"), *("session/" + name for name in names)]
     variables = "BUILD=" + BUILD, "RESULTS=" + results
     process = subprocess.Popen([*prefix, "env", *variables, *words], stdout=subprocess.PIPE, text=True)

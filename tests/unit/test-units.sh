@@ -86,7 +86,8 @@ output=$("$root/usr/bin/spicevmc" --config "$root/NAME.conf" --name NAME --print
     fail "example.conf with everything in force: $output"
 rm "$root/NAME.conf"
 
-# Exposure in tenths, less is better: 0 is a process that can do nothing.
+# Exposure in tenths, less is better: 0 is a process that can do nothing. spice-agent-manage had 9 before it had to start
+# while file systems are frozen, which is what the check below is about.
 declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15 [spice-agent-manage]=16 [spice-agent-machine@]=25
     [spice-agent-accounts@]=25 [spice-agent-freezer@]=25 [spicevmc@]=15)
 for name in "${!limit[@]}"; do
@@ -99,7 +100,8 @@ done
 for name in spice-agent-manage spice-agent-freezer@; do
     lines=$(grep -E -e '^(Private(Tmp|Devices|IPC|Network)|Protect(ControlGroups|KernelTunables)|DynamicUser)=yes' \
         -e '^(ProtectProc|ProcSubset)=' \
-        -e '^(State|Cache|Logs|Configuration)Directory=' "$root/usr/lib/systemd/system/$name.service") && fail "$name.service writes when it starts: $lines"
+        -e '^(State|Cache|Logs|Configuration)Directory=' "$root/usr/lib/systemd/system/$name.service") &&
+        fail "$name.service writes when it starts: $lines"
 done
 for unit in "$root"/usr/lib/systemd/system/*.service; do
     quiet "$unit" systemd-analyze verify --man=no --recursive-errors=no --root="$root" "$unit"
