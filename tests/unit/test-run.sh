@@ -15,10 +15,11 @@ export BUILD=out
 script() { { echo '#!/bin/sh'; cat; } >"$tree/$1"; chmod +x "$tree/$1"; }
 
 failed=0
-# expect STATUS TEXT KIND…: exit status and whole output of the runner
+# expect STATUS TEXT KIND…: exit status and output of the runner, but for what it repeats at the end
 expect() {
     local status=0 output
     output=$(cd / && "$tree/tests/run" "${@:3}" 2>/dev/null) || status=$?
+    output=$(sed '/^failed: /,/^[0-9]* passed, /{ /^[0-9]* passed, /!d }' <<<"$output")
     if [ "$status" != "$1" ] || [ "$output" != "$2" ]; then
         printf 'tests/run %s: expected status %s and\n%s\ngot status %s and\n%s\n' "${*:3}" "$1" "$2" "$status" "$output"
         failed=1
@@ -49,6 +50,10 @@ script out/tests/unit/test-c <<<'printf "unit/a: pass\nchatter\nunit/b: fail\n  
 expect 1 $'unit/a: pass\nunit/b: fail\n    why\n1 passed, 1 failed, 0 skipped' unit
 script out/tests/unit/test-c <<<'echo unit/a: pass; echo died >&2; exit 4'
 expect 1 $'unit/a: pass\nunit/c: fail\n    unit/a: pass\n    died\n    exit status 4\n1 passed, 1 failed, 0 skipped' unit
+script out/tests/unit/test-c <<<'printf "unit/a: fail\n    why\nunit/b: pass\nunit/c: fail\n    1\n    2\n    3\n    4\n    5\n"; exit 1'
+reminder=$("$tree/tests/run" unit 2>/dev/null | sed -n '/^failed: /,$p') || :
+[ "$reminder" = $'failed: unit/a\n    why\nfailed: unit/c\n    2\n    3\n    4\n    5\n1 passed, 2 failed, 0 skipped' ] ||
+    { echo "at the end: $reminder"; failed=1; }
 rm "$tree/out/tests/unit/test-c"
 expect 1 "unit/c: fail
     [Errno 2] No such file or directory: '$tree/out/tests/unit/test-c'
