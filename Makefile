@@ -127,6 +127,12 @@ $(TESTS) $(SESSION_BINS): $(BUILD)/%: %.c $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)
 	$(call Q,LD,$@)$(CC) $(TEST_FLAGS) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(TEST_LIB_OBJ) $(TEST_LIBS:%=$(BUILD)/lib%.a) $(LDFLAGS) \
 	  -Wl,--as-needed $(call pc,--libs,$(TEST_PC)) -lm
 
+# For tests/bench: the least that a host daemon can be.
+HOST_LIBS := $(foreach l,host chardev protocol,$(BUILD)/lib$(l).a)
+$(BUILD)/tests/bench/relay: tests/bench/relay.c $(HOST_LIBS)
+	@mkdir -p $(@D)
+	$(call Q,LD,$@)$(CC) $(FLAGS_host) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(HOST_LIBS) $(LDFLAGS) -Wl,--as-needed $(call pc,--libs,$(PC_host))
+
 # Fuzz targets: with a plain runner that replays files here, with libFuzzer by `make fuzz`.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz-*.c)
 FUZZ_REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(FUZZ_SRC))

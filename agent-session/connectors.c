@@ -9,6 +9,11 @@
 /* More than any machine has. */
 #define CONNECTORS_MAX 64u
 #define SIZE_MAX_PIXELS 65535u
+/* Of an EDID: its first block, and where in it the maker, the size and the first detailed timing are. */
+#define EDID_SIZE 128u
+#define EDID_MAKER 8u
+#define EDID_CM 21u
+#define EDID_TIMING 54u
 /* The times from one look to the next, after an announcement. A slow guest's desktop takes a second to look itself. */
 static const guint look_ms[] = { 100, 400, 1500 };
 
@@ -16,6 +21,7 @@ typedef struct Connector {
     char name[LIMIT_CONNECTOR_NAME];
     gboolean connected;
     guint preferred_w, preferred_h; /* 0: none */
+    guint w_mm, h_mm; /* of that on the client's monitor; 0: unknown */
 } Connector;
 
 struct Connectors {
@@ -40,18 +46,46 @@ static const char *connector_name(const char *entry)
     return digits > 0 && name[digits] == '-' && name[digits + 1] != '\0' ? name + digits + 1 : NULL;
 }
 
-static char *read_file(const Connectors *connectors, const char *entry, const char *file)
+/* With a zero behind it; NULL if there is none. `ret_size` may be NULL. */
+static char *read_file(const Connectors *connectors, const char *entry, const char *file, gsize *ret_size)
 {
     g_autofree char *path = g_build_filename(connectors->directory, entry, file, NULL);
     char *text = NULL;
-    g_file_get_contents(path, &text, NULL, NULL);
+    g_file_get_contents(path, &text, ret_size, NULL);
     return text;
+}
+
+/*
+ * The size of the client's monitor is in the EDID that QEMU makes (VESA E-EDID 1.4): with the preferred mode, in a
+ * detailed timing (3.10.2), or, as that has no room for a large mode, in centimetres alone (3.6.2). The EDID can be newer
+ * than the list of modes, so it is the resolution that is taken from there. A real monitor, of a card that was handed to
+ * the guest, is not looked at: desktops know what to do with those.
+ */
+static void read_monitor(const Connectors *connectors, const char *entry, Connector *connector)
+{
+    static const guint8 head[] = { 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0 };
+    static const guint8 qemu[] = { 0x49, 0x14 }; /* "RHT" */
+    gsize size = 0;
+    g_autofree char *text = read_file(connectors, entry, "edid", &size);
+    const guint8 *edid = (const guint8 *) text;
+    if (edid == NULL || size < EDID_SIZE || memcmp(edid, head, sizeof head) != 0 ||
+        memcmp(edid + EDID_MAKER, qemu, sizeof qemu) != 0)
+        return;
+    const guint8 *timing = edid + EDID_TIMING;
+    guint w = timing[2] | (timing[4] & 0xf0u) << 4, h = timing[5] | (timing[7] & 0xf0u) << 4;
+    if (timing[0] == 0 && timing[1] == 0) {
+        connector->w_mm = edid[EDID_CM] * 10u;
+        connector->h_mm = edid[EDID_CM + 1] * 10u;
+    } else if (w > 0 && h > 0) {
+        connector->w_mm = (timing[12] | (timing[14] & 0xf0u) << 4) * connector->preferred_w / w;
+        connector->h_mm = (timing[13] | (timing[14] & 0x0fu) << 8) * connector->preferred_h / h;
+    }
 }
 
 static void read_connector(const Connectors *connectors, const char *entry, Connector *ret_connector)
 {
-    g_autofree char *status = read_file(connectors, entry, "status");
-    g_autofree char *modes = read_file(connectors, entry, "modes");
+    g_autofree char *status = read_file(connectors, entry, "status", NULL);
+    g_autofree char *modes = read_file(connectors, entry, "modes", NULL);
     *ret_connector = (Connector){ .connected = status != NULL && g_str_equal(g_strchomp(status), "connected") };
     g_strlcpy(ret_connector->name, connector_name(entry), sizeof ret_connector->name);
     /* The first one is what the device prefers. */
@@ -60,6 +94,7 @@ static void read_connector(const Connectors *connectors, const char *entry, Conn
         return;
     ret_connector->preferred_w = w;
     ret_connector->preferred_h = h;
+    read_monitor(connectors, entry, ret_connector);
 }
 
 static int compare(gconstpointer a, gconstpointer b)
@@ -109,7 +144,8 @@ gboolean connectors_read(Connectors *connectors)
     for (gsize i = 0; i < count && !different; i++) {
         const Connector *old = &connectors->connector[i];
         different = !g_str_equal(old->name, now[i].name) || old->connected != now[i].connected ||
-                    old->preferred_w != now[i].preferred_w || old->preferred_h != now[i].preferred_h;
+                    old->preferred_w != now[i].preferred_w || old->preferred_h != now[i].preferred_h ||
+                    old->w_mm != now[i].w_mm || old->h_mm != now[i].h_mm;
     }
     connectors->count = count;
     memcpy(connectors->connector, now, sizeof now);
@@ -130,6 +166,7 @@ void connectors_fill(const Connectors *connectors, DisplaysState *state)
         gboolean turned = displays_output_sideways(output->transform);
         plan->preferred_w = turned ? connector->preferred_h : connector->preferred_w;
         plan->preferred_h = turned ? connector->preferred_w : connector->preferred_h;
+        plan->preferred_mm = turned ? connector->h_mm : connector->w_mm;
     }
 }
 

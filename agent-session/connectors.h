@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * connectors.h - what the kernel knows of the graphics device's connectors: which ones there are, is something
- * connected, and which mode does it prefer? The last two are for desktops that do not look again at an output that
- * remains connected, as those on wlroots.
+ * connected, which mode does it prefer, and how large is the client's monitor? All but the first are for desktops that
+ * do not look again at an output that remains connected, as those on wlroots.
  *
  * The kernel looks at a connector only when a desktop has it do so, which happens some time after the device has
  * announced a change and is announced to nobody. So what is here is read again a few times after each announcement.
@@ -14,11 +14,9 @@
 
 #include <glib.h>
 
-#define CONNECTORS_DIR "/sys/class/drm"
-
 typedef struct Connectors Connectors;
 
-/* `directory` is CONNECTORS_DIR but in tests. `changed` runs from the main loop, after an announcement with effect. */
+/* `directory` is /sys/class/drm but in tests. `changed` runs from the main loop, after an announcement with effect. */
 Connectors *connectors_new(const char *directory, void (*changed)(gpointer user), gpointer user);
 void connectors_free(Connectors *connectors);
 
@@ -26,7 +24,7 @@ void connectors_free(Connectors *connectors);
 gboolean connectors_read(Connectors *connectors);
 
 /*
- * Put state and preferred mode of the outputs whose connector is known into a state that has all else: the size is
+ * Put state and preferred mode of the outputs whose connector is known into a state that has all else: sizes are
  * turned as the output is. Of several cards with connectors of one name the first one that is connected counts.
  */
 void connectors_fill(const Connectors *connectors, DisplaysState *state);

@@ -21,3 +21,11 @@ gboolean displays_output_sideways(guint transform)
 {
     return transform % 2 == 1;
 }
+
+gboolean displays_same_outputs(const DisplaysState *a, const DisplaysState *b)
+{
+    gboolean same = a->count == b->count;
+    for (gsize i = 0; same && i < a->count; i++)
+        same = strcmp(a->output[i].name, b->output[i].name) == 0;
+    return same;
+}

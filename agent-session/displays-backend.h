@@ -34,6 +34,9 @@ typedef struct DisplaysState {
     PlanLimits limits;
 } DisplaysState;
 
+/* Do two states have the same outputs? If not, a plan made from one is none for the other. */
+gboolean displays_same_outputs(const DisplaysState *a, const DisplaysState *b);
+
 /* What a backend reports. `changed` is always from the main loop, `applied` may come from inside of apply(). */
 typedef struct DisplaysBackendEvents {
     /* Something is, or may be, another than it was. */

@@ -148,14 +148,19 @@ static Mode *find_mode(const Device *device, guint w, guint h)
     return best;
 }
 
+/*
+ * Of several the last one: the current mode that the device has dropped is kept by KWin in front of those that the device
+ * has now, and is still called preferred if it was.
+ */
 static const Mode *preferred_mode(const Device *device)
 {
+    const Mode *last = NULL;
     for (guint i = 0; i < device->modes->len; i++) {
         const Mode *mode = device->modes->pdata[i];
         if (mode->preferred)
-            return mode;
+            last = mode;
     }
-    return NULL;
+    return last;
 }
 
 /* --- Devices --- */
@@ -454,7 +459,7 @@ static gboolean read_state(DisplaysBackend *backend, DisplaysState *ret_state)
     }
     *ret_state = (DisplaysState){ .count = self->devices->len };
     ret_state->limits = (PlanLimits){ .min_w = 1, .min_h = 1, .max_w = G_MAXINT16, .max_h = G_MAXINT16, .step = 1,
-                                      .auto_scale = TRUE };
+                                      .auto_scale = TRUE, .joined = TRUE };
     for (guint i = 0; i < self->devices->len; i++)
         read_device(self, self->devices->pdata[i], &ret_state->output[i], &ret_state->plan[i]);
     self->was_read = self->came_or_went;

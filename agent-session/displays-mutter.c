@@ -177,6 +177,7 @@ static void keep_state(DisplaysMutter *self, GVariant *state)
     qsort(self->monitor, self->count, sizeof(Monitor), compare);
     read_logical(self, logical);
     self->known = TRUE;
+    mutter_ready(self->mutter);
 }
 
 static void on_state(GVariant *state, G_GNUC_UNUSED GUnixFDList *descriptors, const GError *error, gpointer user)

@@ -15,6 +15,8 @@
 #define VERSION_MAX 3u
 /* More than any monitor has; those above are not used. */
 #define MODES_MAX 256u
+/* More than LIMIT_DISPLAYS cannot be changed, but are known, so that the rest can be when some of them go. */
+#define HEADS_MAX 64u
 #define SIZE_MAX_PIXELS 65535
 /* Of the desktop. What software rendering allocates for it must remain possible. */
 #define DESKTOP_MAX 16384u
@@ -53,13 +55,14 @@ struct DisplaysWlr {
     Connectors *connectors;
     struct zwlr_output_manager_v1 *manager;
     GPtrArray *heads; /* of Head, in the order of their names once they are known */
-    gboolean known, too_many, finished;
+    gboolean known, ignored, finished; /* ignored: there were more than HEADS_MAX */
     guint32 serial;
     guint changed_id;
     DisplaysBackendEvents events;
     gpointer user;
     SwayIpc *ipc; /* NULL: not sway */
-    /* What is being applied. */
+    /* What is being applied, and what it was planned from. */
+    DisplaysState planned;
     Plan plan;
     gboolean upright;
     guint tries, timeout_id;
@@ -274,10 +277,10 @@ static const struct zwlr_output_head_v1_listener head_listener = {
 static void on_head(void *user, G_GNUC_UNUSED struct zwlr_output_manager_v1 *manager, struct zwlr_output_head_v1 *proxy)
 {
     DisplaysWlr *self = user;
-    if (self->heads->len >= LIMIT_DISPLAYS) {
-        if (!self->too_many)
-            log_peer(&self->log, "has more than %u outputs, so they cannot be changed", LIMIT_DISPLAYS);
-        self->too_many = TRUE;
+    if (self->heads->len == LIMIT_DISPLAYS)
+        log_peer(&self->log, "has more than %u outputs, so they cannot be changed", LIMIT_DISPLAYS);
+    if (self->heads->len >= HEADS_MAX) {
+        self->ignored = TRUE;
         destroy_head(proxy);
         return;
     }
@@ -330,7 +333,7 @@ static gboolean read_state(DisplaysBackend *backend, DisplaysState *ret_state)
     if (!self->known || !wayland_outputs_known(self->outputs))
         return FALSE;
     *ret_state = (DisplaysState){
-        .count = self->heads->len,
+        .count = MIN(self->heads->len, LIMIT_DISPLAYS),
         .limits = { .min_w = 1, .min_h = 1, .max_w = DESKTOP_MAX, .max_h = DESKTOP_MAX, .step = 1, .auto_scale = true },
     };
     for (gsize i = 0; i < ret_state->count; i++) {
@@ -536,11 +539,12 @@ static void command(DisplaysWlr *self, const DisplaysState *now)
 static void start(DisplaysWlr *self)
 {
     DisplaysState now;
-    if (self->too_many) {
+    if (self->ignored || self->heads->len > LIMIT_DISPLAYS) {
         end(self, "the compositor has too many outputs");
         return;
     }
-    if (self->tries++ >= TRIES || !read_state(&self->backend, &now) || now.count != self->plan.count) {
+    if (self->tries++ >= TRIES || !read_state(&self->backend, &now) ||
+        !displays_same_outputs(&now, &self->planned)) {
         end(self, "the outputs change meanwhile");
         return;
     }
@@ -554,6 +558,7 @@ static void start(DisplaysWlr *self)
 static void apply(DisplaysBackend *backend, const Plan *plan, gboolean upright)
 {
     DisplaysWlr *self = (DisplaysWlr *) backend;
+    read_state(backend, &self->planned); /* as the plan's maker did */
     self->plan = *plan;
     self->upright = upright;
     self->tries = 0;

@@ -7,6 +7,7 @@
 #include "displays-wlr.h"
 #include "displays-x11.h"
 #include "log.h"
+#include "outputs.h"
 #include "wayland-outputs.h"
 
 #include <gio/gio.h>
@@ -24,6 +25,8 @@ typedef struct Seen {
     char name[LIMIT_CONNECTOR_NAME];
     gboolean connected, on;
     guint preferred_w, preferred_h;
+    double scale;     /* for the client's monitor: a user's own is left alone until that is another */
+    double new_scale; /* that, while the output is still to get it; else 0 */
     gboolean due; /* it has not yet got what it prefers now */
 } Seen;
 
@@ -32,6 +35,8 @@ struct Displays {
     DisplaysPeer peer;
     gpointer user;
     DisplaysBackend *backend;
+    char *drm;              /* where the kernel tells of connectors */
+    VdagentDevices devices; /* of the host */
     gboolean looked; /* what is there at the start is no change */
     gsize seen_count;
     Seen seen[LIMIT_DISPLAYS];
@@ -39,6 +44,7 @@ struct Displays {
     /* What is being applied. */
     gboolean busy, client, upright;
     VdagentMonitors monitors; /* of the client */
+    DisplaysState planned; /* what the plan is made from */
     Plan plan;
     guint tries, step;
     const char *refusal; /* of the desktop; NULL while it accepted */
@@ -63,6 +69,12 @@ static void report(Displays *displays, const DisplaysState *state)
         const PlanOutput *plan = &state->plan[i];
         if (!plan->on)
             continue;
+        /* For one that it cannot hold the layout would be refused as a whole, and the pointer keep the one before. */
+        if (!layout_display_valid(&(LayoutDisplay){ output->mode_w, output->mode_h, plan->x, plan->y, plan->w, plan->h,
+                                                    output->transform })) {
+            g_variant_builder_add(&outputs, "(suuiiuuu)", output->name, 0, 0, 0, 0, 0, 0, 0);
+            continue;
+        }
         g_variant_builder_add(&outputs, "(suuiiuuu)", output->name, output->mode_w, output->mode_h, plan->x, plan->y,
                               plan->w, plan->h, output->transform);
         x1 = MIN(x1, plan->x);
@@ -103,13 +115,21 @@ static gboolean on_report(gpointer user)
 
 /* --- Changes --- */
 
+/* What the device wants is done, given up, or not what the client wants. */
+static void forget_wishes(Displays *displays)
+{
+    for (gsize i = 0; i < displays->seen_count; i++) {
+        displays->seen[i].due = FALSE;
+        displays->seen[i].new_scale = 0;
+    }
+}
+
 static void finish(Displays *displays, const char *why)
 {
     gboolean client = displays->client;
     displays->busy = FALSE;
     g_clear_handle_id(&displays->settle_id, g_source_remove);
-    for (gsize i = 0; i < displays->seen_count; i++)
-        displays->seen[i].due = FALSE; /* done, given up, or not what the client wants */
+    forget_wishes(displays);
     report_now(displays);
     if (why != NULL && client)
         log_peer(&displays->log, "monitors refused: %s", why);
@@ -132,9 +152,24 @@ static void carry_out(Displays *displays)
     displays->backend->apply(displays->backend, &displays->plan, displays->upright);
 }
 
-static const char *drm_directory(const Displays *displays)
+/* Which of the client's monitors each output of a state is. */
+static void number(const Displays *displays, const DisplaysState *state, gsize ret_display[LIMIT_DISPLAYS])
 {
-    return displays->policy.drm != NULL ? displays->policy.drm : CONNECTORS_DIR;
+    Outputs outputs;
+    gboolean known = FALSE;
+    if (displays->devices.count > 0)
+        outputs_find(displays->policy.sysfs, &displays->devices, &outputs);
+    for (gsize i = 0; i < state->count && displays->devices.count > 0; i++) {
+        ret_display[i] = outputs_display(&outputs, state->output[i].name);
+        known = known || ret_display[i] < LIMIT_DISPLAYS;
+    }
+    if (!known)
+        connectors_displays(displays->drm, state, ret_display);
+}
+
+void displays_devices(Displays *displays, const VdagentDevices *devices)
+{
+    displays->devices = *devices;
 }
 
 /* What the client asks for, by outputs in place of displays; FALSE if there is no output for some of it. */
@@ -142,7 +177,7 @@ static gboolean take_monitors(const Displays *displays, const DisplaysState *sta
 {
     const VdagentMonitors *asked = &displays->monitors;
     gsize display[LIMIT_DISPLAYS], on = 0, taken = 0;
-    connectors_displays(drm_directory(displays), state, display);
+    number(displays, state, display);
     *ret_monitors = (VdagentMonitors){ .flags = asked->flags, .count = state->count };
     for (gsize i = 0; i < asked->count; i++)
         on += asked->monitor[i].width > 0 && asked->monitor[i].height > 0;
@@ -163,6 +198,7 @@ static const char *plan_for_client(Displays *displays)
     unsigned adjusted = 0;
     if (!read_state(displays, &state))
         return "the desktop does not say what outputs it has";
+    displays->planned = state;
     gboolean all = take_monitors(displays, &state, &monitors);
     state.limits.step = MAX(state.limits.step, displays->step);
     switch (plan_client(&state.limits, state.count, state.plan, &monitors, &displays->plan, &adjusted)) {
@@ -185,7 +221,7 @@ static const char *plan_for_client(Displays *displays)
 static gboolean start_over(Displays *displays)
 {
     DisplaysState state;
-    if (displays->client || !read_state(displays, &state) || state.count == displays->plan.count)
+    if (displays->client || !read_state(displays, &state) || displays_same_outputs(&state, &displays->planned))
         return FALSE;
     displays->busy = FALSE;
     g_clear_handle_id(&displays->settle_id, g_source_remove);
@@ -220,7 +256,7 @@ static void once_more(Displays *displays)
 static gboolean settled(Displays *displays)
 {
     DisplaysState state;
-    return read_state(displays, &state) && state.count == displays->plan.count &&
+    return read_state(displays, &state) && displays_same_outputs(&state, &displays->planned) &&
            plan_is_current(&displays->plan, state.plan);
 }
 
@@ -275,6 +311,13 @@ void displays_apply(Displays *displays, const VdagentMonitors *monitors)
 
 /* --- The device --- */
 
+/* For the client's monitor; one that is not known is taken for an ordinary one. */
+static double scale_of(const PlanOutput *output)
+{
+    double scale = plan_scale(output->preferred_w, output->preferred_mm);
+    return scale > 0 ? scale : 1;
+}
+
 /* Remember what is there; returns whether anything is new, and marks it. */
 static gboolean look(Displays *displays, DisplaysState *state)
 {
@@ -294,17 +337,21 @@ static gboolean look(Displays *displays, DisplaysState *state)
                           (old->preferred_w != output->preferred_w || old->preferred_h != output->preferred_h);
         gboolean fresh = output->resized || (old != NULL && old->due) ||
                          (displays->looked && output->plugged && output->connected);
+        double before = old != NULL ? old->scale : displays->looked ? 1 : scale_of(output);
+        if (state->limits.auto_scale)
+            output->new_scale = scale_of(output) != before ? scale_of(output) : old != NULL ? old->new_scale : 0;
         due[i] = fresh && output->on && output->preferred_w != 0 &&
                  (output->mode_w != output->preferred_w || output->mode_h != output->preferred_h);
         output->resized = output->resized || due[i];
-        any = any || output->plugged || output->resized;
+        any = any || output->plugged || output->resized || output->new_scale > 0;
     }
     displays->seen_count = state->count;
     for (gsize i = 0; i < state->count; i++) {
         const PlanOutput *output = &state->plan[i];
         Seen *seen = &displays->seen[i];
         *seen = (Seen){ .connected = output->connected, .on = output->on, .preferred_w = output->preferred_w,
-                        .preferred_h = output->preferred_h, .due = due[i] };
+                        .preferred_h = output->preferred_h, .scale = scale_of(output), .new_scale = output->new_scale,
+                        .due = due[i] };
         g_strlcpy(seen->name, state->output[i].name, sizeof seen->name);
     }
     return any;
@@ -321,12 +368,16 @@ static gboolean on_follow(gpointer user)
     if (!read_state(displays, &state) || !look(displays, &state) || !displays->policy.follow ||
         displays->backend->apply == NULL)
         return G_SOURCE_REMOVE;
-    if (plan_follow(&state.limits, state.count, state.plan, &plan) != PLAN_OK || plan_is_current(&plan, state.plan))
+    if (plan_follow(&state.limits, state.count, state.plan, &plan) != PLAN_OK || plan_is_current(&plan, state.plan)) {
+        for (gsize i = 0; i < displays->seen_count; i++)
+            displays->seen[i].new_scale = 0;
         return G_SOURCE_REMOVE;
+    }
     g_message("following the device: a desktop of %ux%u", plan.w, plan.h);
     displays->busy = TRUE;
     displays->client = displays->upright = FALSE;
     displays->tries = 0;
+    displays->planned = state;
     displays->plan = plan;
     carry_out(displays);
     return G_SOURCE_REMOVE;
@@ -392,7 +443,7 @@ gboolean displays_serve_kde(Displays *displays, Wayland *wayland, GError **error
 
 gboolean displays_serve_wlr(Displays *displays, Wayland *wayland, GError **error)
 {
-    return serve(displays, displays_wlr_new(wayland, drm_directory(displays), &backend_events, displays, error));
+    return serve(displays, displays_wlr_new(wayland, displays->drm, &backend_events, displays, error));
 }
 
 void displays_serve_outputs(Displays *displays, Wayland *wayland)
@@ -428,6 +479,7 @@ Displays *displays_new(const DisplaysPolicy *policy, const DisplaysPeer *peer, g
 {
     Displays *displays = g_new0(Displays, 1);
     displays->policy = *policy;
+    displays->drm = g_build_filename(policy->sysfs, "class", "drm", NULL);
     displays->peer = *peer;
     displays->user = user;
     displays->log.name = "client";
@@ -439,5 +491,6 @@ void displays_free(Displays *displays)
     if (displays == NULL)
         return;
     displays_serve_none(displays);
+    g_free(displays->drm);
     g_free(displays);
 }

@@ -20,7 +20,7 @@ typedef struct Displays Displays;
 typedef struct DisplaysPolicy {
     gboolean follow;     /* take over an output's new preferred mode when the desktop did not */
     gboolean auto_scale; /* resolution, or scale, from the physical sizes that the client gives */
-    const char *drm;     /* where the kernel tells of connectors; NULL: CONNECTORS_DIR of connectors.h */
+    const char *sysfs;   /* "/sys" */
 } DisplaysPolicy;
 
 typedef struct DisplaysPeer {
@@ -47,6 +47,12 @@ void displays_serve_none(Displays *displays);
 
 /* Name of the backend, for the user, and whether it can change anything; NULL: none. */
 const char *displays_backend(const Displays *displays, gboolean *ret_can_apply);
+
+/*
+ * GRAPHICS_DEVICE_INFO of the host: which outputs are the client's monitors. Without, or while none of the outputs is
+ * one of those devices', monitors are the connectors in their order.
+ */
+void displays_devices(Displays *displays, const VdagentDevices *devices);
 
 /*
  * MONITORS_CONFIG of the client. One that comes while another is under way waits for its end; of several that wait the

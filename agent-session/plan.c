@@ -197,49 +197,6 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const PlanOutput 
     return PLAN_OK;
 }
 
-PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan)
-{
-    Plan plan = { .count = count };
-    size_t on = 0;
-    bool same = true;
-    int32_t right = 0; /* a new output goes to the right of the others */
-    for (size_t i = 0; i < count; i++) {
-        if (outputs[i].on && outputs[i].x >= right)
-            right = outputs[i].x < INT32_MAX ? outputs[i].x + 1 : INT32_MAX;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const PlanOutput *output = &outputs[i];
-        PlanHead *head = &plan.head[i];
-        bool known = output->preferred_w > 0 && output->preferred_h > 0;
-        bool appeared = output->plugged && output->connected && !output->on && known;
-        bool vanished = output->plugged && !output->connected;
-        bool preferred = known && (appeared || output->resized);
-        head->on = appeared || (output->on && !vanished);
-        if (head->on != output->on)
-            same = false;
-        if (!head->on)
-            continue;
-        on++;
-        head->x = output->on ? output->x : right;
-        head->y = output->on ? output->y : 0;
-        if (preferred) {
-            set_mode(limits, head, output->preferred_w, output->preferred_h, output->scale);
-        } else {
-            set_mode(limits, head, output->mode_w, output->mode_h, output->scale);
-            head->w = output->w;
-            head->h = output->h;
-        }
-        if (output->on && (head->mode_w != output->mode_w || head->mode_h != output->mode_h))
-            same = false;
-    }
-    if (on == 0)
-        return PLAN_NOTHING_ON;
-    if ((!same || any_overlap(&plan, false) || !fit(limits, &plan)) && !pack(limits, &plan))
-        return PLAN_TOO_LARGE;
-    *ret_plan = plan;
-    return PLAN_OK;
-}
-
 /* Do two rectangles have a piece of an edge in common? */
 static bool touch(const PlanHead *a, const PlanHead *b)
 {
@@ -270,6 +227,50 @@ static bool in_one_piece(const Plan *plan)
         }
     }
     return count == on;
+}
+
+PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan)
+{
+    Plan plan = { .count = count };
+    size_t on = 0;
+    bool same = true;
+    int32_t right = 0; /* a new output goes to the right of the others */
+    for (size_t i = 0; i < count; i++) {
+        if (outputs[i].on && outputs[i].x >= right)
+            right = outputs[i].x < INT32_MAX ? outputs[i].x + 1 : INT32_MAX;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const PlanOutput *output = &outputs[i];
+        PlanHead *head = &plan.head[i];
+        bool known = output->preferred_w > 0 && output->preferred_h > 0;
+        bool appeared = output->plugged && output->connected && !output->on && known;
+        bool vanished = output->plugged && !output->connected;
+        bool preferred = known && (appeared || output->resized);
+        head->on = appeared || (output->on && !vanished);
+        if (head->on != output->on)
+            same = false;
+        if (!head->on)
+            continue;
+        on++;
+        head->x = output->on ? output->x : right;
+        head->y = output->on ? output->y : 0;
+        bool rescaled = output->new_scale > 0;
+        set_mode(limits, head, preferred ? output->preferred_w : output->mode_w,
+                 preferred ? output->preferred_h : output->mode_h, rescaled ? output->new_scale : output->scale);
+        if (!preferred && !rescaled) {
+            head->w = output->w;
+            head->h = output->h;
+        }
+        if (output->on && (head->mode_w != output->mode_w || head->mode_h != output->mode_h || rescaled))
+            same = false;
+    }
+    if (on == 0)
+        return PLAN_NOTHING_ON;
+    bool stays = same && !any_overlap(&plan, false) && (!limits->joined || in_one_piece(&plan)) && fit(limits, &plan);
+    if (!stays && !pack(limits, &plan))
+        return PLAN_TOO_LARGE;
+    *ret_plan = plan;
+    return PLAN_OK;
 }
 
 bool plan_join(const PlanLimits *limits, Plan *plan)

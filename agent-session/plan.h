@@ -22,8 +22,10 @@ typedef struct PlanOutput {
     uint32_t mode_w, mode_h; /* the same in pixels */
     double scale;            /* 0 is taken as 1 */
     uint32_t preferred_w, preferred_h; /* 0x0: none */
+    uint32_t preferred_mm;             /* width of that on the client's monitor; 0: unknown */
     bool plugged;                      /* plan_follow(): it was connected or disconnected */
     bool resized;                      /* plan_follow(): it prefers another mode than before */
+    double new_scale;                  /* plan_follow(): as the client's monitor is another than before; 0: as it is */
 } PlanOutput;
 
 typedef struct PlanLimits {
@@ -31,6 +33,7 @@ typedef struct PlanLimits {
     uint32_t step;   /* widths that are asked are rounded down to a multiple of this; not 0 */
     bool auto_scale; /* outputs have scales, and take that of plan_scale() where the client gives a physical size */
     bool pixels;     /* rectangles are in pixels too, whatever the scale */
+    bool joined;     /* plan_follow(): users make no gaps here, so one is what a mode that the desktop set has left */
 } PlanLimits;
 
 /* An output as it shall be. All fields but `on` are 0 for one that is off. */
@@ -86,8 +89,8 @@ PlanResult plan_client(const PlanLimits *limits, size_t count, const PlanOutput 
 /*
  * The layout that follows the device: outputs that were resized take their preferred mode if they are on; those that
  * were connected are switched on with it, unless they are on already, and those that were disconnected are switched
- * off. If that leaves another layout than before, or one with overlaps other than exact mirrors, all are placed side by
- * side in their order from left to right.
+ * off. A new scale is taken at any time. If that leaves another layout than before, or one with overlaps other than
+ * exact mirrors, or with gaps where the limits say so, all are placed side by side in their order from left to right.
  */
 PlanResult plan_follow(const PlanLimits *limits, size_t count, const PlanOutput *outputs, Plan *ret_plan);
 

@@ -46,6 +46,10 @@ static const char *error_name(const GError *error)
         return SERVICE_NAME ".Error.Empty";
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
         return SERVICE_NAME ".Error.Timeout";
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT))
+        return "org.freedesktop.DBus.Error.InvalidArgs";
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_BUSY))
+        return "org.freedesktop.DBus.Error.LimitsExceeded";
     return "org.freedesktop.DBus.Error.Failed";
 }
 

@@ -17,7 +17,8 @@ typedef struct ServiceEvents {
     void (*attach)(GVariant *environment, gpointer user);
     /*
      * `fd` is the callee's; ends by returning `task`, which is the callee's too. Errors of G_IO_ERROR become those of
-     * the interface: PERMISSION_DENIED is Refused, NOT_FOUND is Empty, TIMED_OUT is Timeout.
+     * the interface: PERMISSION_DENIED is Refused, NOT_FOUND is Empty, TIMED_OUT is Timeout, INVALID_ARGUMENT is
+     * InvalidArgs, BUSY is LimitsExceeded.
      */
     void (*copy)(guint8 selection, const char *mime, int fd, GTask *task, gpointer user);
     void (*paste)(guint8 selection, const char *mime, int fd, GTask *task, gpointer user);

@@ -30,6 +30,7 @@ struct WaylandOutputs {
     gpointer user;
     struct zxdg_output_manager_v1 *manager;
     GPtrArray *outputs; /* of Output, in the order of their names */
+    gboolean ignored; /* some are, as there are too many */
     guint changed_id;
     LogPeer log;
 };
@@ -45,11 +46,16 @@ gboolean wayland_outputs_known(const WaylandOutputs *outputs)
     return TRUE;
 }
 
+static void look_again(WaylandOutputs *outputs);
+
 static gboolean on_changed(gpointer user)
 {
     WaylandOutputs *outputs = user;
     outputs->changed_id = 0;
-    outputs->changed(outputs->user);
+    if (outputs->ignored && outputs->outputs->len < LIMIT_DISPLAYS)
+        look_again(outputs);
+    if (wayland_outputs_known(outputs)) /* else it is told when they are */
+        outputs->changed(outputs->user);
     return G_SOURCE_REMOVE;
 }
 
@@ -198,12 +204,25 @@ static void output_free(gpointer data)
     g_free(output);
 }
 
+/* Index of the output of this global; if there is none, their number. */
+static guint find(const WaylandOutputs *outputs, guint32 name)
+{
+    guint i = 0;
+    while (i < outputs->outputs->len && ((const Output *) outputs->outputs->pdata[i])->global != name)
+        i++;
+    return i;
+}
+
 static void on_appeared(guint32 name, guint32 version, gpointer user)
 {
     WaylandOutputs *outputs = user;
-    if (version < OUTPUT_MIN || outputs->outputs->len >= LIMIT_DISPLAYS) {
+    if (find(outputs, name) < outputs->outputs->len)
+        return; /* looked at again */
+    gboolean old = version < OUTPUT_MIN;
+    if (old || outputs->outputs->len >= LIMIT_DISPLAYS) {
+        outputs->ignored = outputs->ignored || !old;
         log_peer(&outputs->log, "an output is ignored: %s",
-                 version < OUTPUT_MIN ? "its wl_output is too old" : "there are too many");
+                 old ? "its wl_output is too old" : "there are too many");
         return;
     }
     Output *output = g_new0(Output, 1);
@@ -223,16 +242,22 @@ static void on_appeared(guint32 name, guint32 version, gpointer user)
 static void on_vanished(guint32 name, gpointer user)
 {
     WaylandOutputs *outputs = user;
-    for (guint i = 0; i < outputs->outputs->len; i++) {
-        if (((Output *) outputs->outputs->pdata[i])->global != name)
-            continue;
-        g_ptr_array_remove_index(outputs->outputs, i);
-        changed(outputs);
+    guint i = find(outputs, name);
+    if (i == outputs->outputs->len)
         return;
-    }
+    g_ptr_array_remove_index(outputs->outputs, i);
+    changed(outputs);
 }
 
 static const WaylandWatch watch = { .appeared = on_appeared, .vanished = on_vanished };
+
+/* For those that were ignored: there is room now. */
+static void look_again(WaylandOutputs *outputs)
+{
+    outputs->ignored = FALSE;
+    wayland_unwatch(outputs->wayland, &watch, outputs);
+    wayland_watch(outputs->wayland, wl_output_interface.name, &watch, outputs);
+}
 
 WaylandOutputs *wayland_outputs_new(Wayland *wayland, void (*on_change)(gpointer user), gpointer user)
 {

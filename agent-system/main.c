@@ -30,6 +30,8 @@
 #define SYSFS_PATH "/sys"
 /* How often a port is tried that another program has. */
 #define BUSY_S 5
+/* The settings cannot be read, and systemd is not to try again. */
+#define EXIT_SETTINGS 2
 
 typedef struct App {
     GMainLoop *loop;
@@ -263,7 +265,7 @@ static void on_port_gone(const GError *error, gpointer user)
 
 static gboolean port_allowed(const App *app)
 {
-    return !app->pointer_wanted || (app->uinput && app->layout.display[0].mode_w > 0);
+    return !app->pointer_wanted || (app->uinput && layout_known(&app->layout));
 }
 
 static gboolean on_busy(gpointer user)
@@ -365,9 +367,10 @@ static gboolean on_timer(gpointer user)
     App *app = user;
 
     app->timer_id = 0;
-    relay_tick(app->relay, now_ms());
+    /* The kernel tells of room only when most of its buffer is empty: what a slow reader has taken shows when tried. */
     if (app->link)
         link_update(app->link);
+    relay_tick(app->relay, now_ms());
     after_relay(app);
     return G_SOURCE_REMOVE;
 }
@@ -639,8 +642,10 @@ static gboolean start(App *app, const char *config_dir, const char *uinput_path,
     g_autoptr(Config) config = config_load(config_dir, "agent-system", keys, error);
     RelayPolicy policy;
 
-    if (!config)
+    if (!config) {
+        app->status = EXIT_SETTINGS;
         return FALSE;
+    }
     app->pointer_wanted = config_boolean(config, "pointer", "enabled");
     app->clipboard = config_boolean(config, "clipboard", "enabled");
     app->files = config_boolean(config, "files", "enabled");
@@ -729,7 +734,8 @@ int main(int argc, char **argv)
             g_main_loop_run(app.loop);
     } else {
         g_critical("%s", error->message);
-        app.status = EXIT_FAILURE;
+        if (app.status == EXIT_SUCCESS)
+            app.status = EXIT_FAILURE;
     }
     stop(&app);
     return app.status;

@@ -85,6 +85,7 @@ struct Relay {
     struct {
         Bulk bulk;
         uint8_t selection;
+        uint64_t put;      /* bytes of the message that have been queued */
         int64_t progress;  /* when data came last; INT64_MAX while we do not read */
     } up;                  /* session → host */
     size_t held;

@@ -104,6 +104,7 @@ static uint32_t most_to_client(const Relay *relay)
 void relay_session_bulk(Relay *relay, RouterSocket socket, const VdagentMessage *message, int64_t now)
 {
     const VdagentClipboard *clipboard = &message->clipboard;
+    size_t room;
 
     relay->up.bulk = BULK_DROP;
     if (session_way(relay, socket, message->type) != ROUTER_HOST || !grabs_session_answer(&relay->grabs, clipboard)) {
@@ -116,10 +117,12 @@ void relay_session_bulk(Relay *relay, RouterSocket socket, const VdagentMessage 
         relay_answer_host_with_nothing(relay, clipboard->selection);
         return;
     }
+    room = mux_room(&relay->mux, LANE_CONTROL);
     relay_put_host(relay, LANE_CONTROL, message);
     if (clipboard->size == 0)
         return;
     relay->up.bulk = BULK_CLIPBOARD;
+    relay->up.put = room - mux_room(&relay->mux, LANE_CONTROL);
     relay->up.selection = clipboard->selection;
     relay->up.progress = now;
 }
@@ -130,6 +133,7 @@ void relay_session_bulk_data(Relay *relay, const uint8_t *data, size_t size, int
     if (relay->up.bulk != BULK_CLIPBOARD)
         return;
     relay->up.progress = now;
+    relay->up.put += size;
     relay->counters[RELAY_CLIPBOARD_BYTES] += size;
     if (!mux_put(&relay->mux, LANE_CONTROL, data, size))
         log_bug("no room for %zu bytes of clipboard data", size);

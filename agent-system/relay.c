@@ -92,7 +92,7 @@ static void forget_session(Relay *relay, int64_t now)
 
     if (relay->up.bulk == BULK_CLIPBOARD) {
         /* Clipboard data that the wire has seen the head of cannot be taken back. */
-        promise_broken = !mux_drop(&relay->mux, LANE_CONTROL);
+        promise_broken = !mux_retract(&relay->mux, LANE_CONTROL, relay->up.put);
         relay->up.bulk = BULK_DROP;
         if (!promise_broken)
             relay_answer_host_with_nothing(relay, relay->up.selection);

@@ -3,8 +3,6 @@
 
 #include "pvmouse.h"
 
-#define SIZE_MAX_PX 65535u
-#define POSITION_MAX (1 << 20)
 #define BOX_MAX (1u << 21)
 
 static bool display_exists(const LayoutDisplay *display)
@@ -59,9 +57,9 @@ static bool size_valid(uint32_t size, uint32_t max)
     return size >= 1 && size <= max;
 }
 
-static bool position_valid(int32_t position)
+static bool position_valid(int32_t near, uint32_t size)
 {
-    return position >= -POSITION_MAX && position <= POSITION_MAX;
+    return near >= -LAYOUT_POSITION_MAX && (int64_t)near + size <= LAYOUT_POSITION_MAX;
 }
 
 static bool display_equal(const LayoutDisplay *a, const LayoutDisplay *b)
@@ -70,30 +68,30 @@ static bool display_equal(const LayoutDisplay *a, const LayoutDisplay *b)
            a->h == b->h && a->transform == b->transform;
 }
 
-static bool display_valid(const LayoutDisplay *display)
+bool layout_display_valid(const LayoutDisplay *display)
 {
-    static const LayoutDisplay absent;
-
-    if (display_equal(display, &absent)) {
-        return true;
-    }
-    return size_valid(display->mode_w, SIZE_MAX_PX) && size_valid(display->mode_h, SIZE_MAX_PX) &&
-           size_valid(display->w, SIZE_MAX_PX) && size_valid(display->h, SIZE_MAX_PX) && position_valid(display->x) &&
-           position_valid(display->y) && display->transform < LAYOUT_TRANSFORMS;
+    return size_valid(display->mode_w, LAYOUT_SIZE_MAX) && size_valid(display->mode_h, LAYOUT_SIZE_MAX) &&
+           size_valid(display->w, LAYOUT_SIZE_MAX) && size_valid(display->h, LAYOUT_SIZE_MAX) &&
+           position_valid(display->x, display->w) && position_valid(display->y, display->h) &&
+           display->transform < LAYOUT_TRANSFORMS;
 }
 
 bool layout_valid(const Layout *layout)
 {
+    static const LayoutDisplay absent;
+
     for (size_t i = 0; i < LIMIT_DISPLAYS; i++) {
-        if (!display_valid(&layout->display[i])) {
+        const LayoutDisplay *display = &layout->display[i];
+
+        if (!display_equal(display, &absent) && !layout_display_valid(display)) {
             return false;
         }
     }
     if (!layout_known(layout)) {
         return layout->box_x == 0 && layout->box_y == 0 && layout->box_w == 0 && layout->box_h == 0;
     }
-    return size_valid(layout->box_w, BOX_MAX) && size_valid(layout->box_h, BOX_MAX) && position_valid(layout->box_x) &&
-           position_valid(layout->box_y);
+    return size_valid(layout->box_w, BOX_MAX) && size_valid(layout->box_h, BOX_MAX) &&
+           position_valid(layout->box_x, layout->box_w) && position_valid(layout->box_y, layout->box_h);
 }
 
 bool layout_equal(const Layout *a, const Layout *b)
@@ -107,18 +105,21 @@ bool layout_equal(const Layout *a, const Layout *b)
 }
 
 /*
- * The middle of one axis' pixel, `twice`/(2·mode) of the logical size from its near end, in the box's range 0..65535.
- * Rounded down: libinput multiplies by box/65536, so the result lies at most box/65536 before the pixel's middle and
- * thus within the pixel. At most 2^22 · 2^17 · 2^16, so 64 bits suffice.
+ * Three eighths into pixel `pixel` of one axis with `mode` of them, from its near end, in the box's range 0..65535. That
+ * stays in the pixel when libinput's units round it by half of one and Xorg's driver takes off another. The middle would be
+ * wrong for KWin 6.3, which measures how far it is to where the last pixel of each output begins: seen from the middle of
+ * the pixel in an output's far corner, the first pixel of the next output is nearer. Within 0.41 it is not.
+ *
+ * At most 2^41, times 2^16, so 64 bits suffice.
  */
-static uint16_t to_device(int64_t offset, uint64_t size, uint64_t twice, uint64_t mode, uint64_t box)
+static uint16_t to_device(int64_t offset, uint64_t size, uint64_t pixel, uint64_t mode, uint64_t box)
 {
-    int64_t middle = offset * 2 * (int64_t)mode + (int64_t)(twice * size);
+    int64_t place = offset * 8 * (int64_t)mode + (int64_t)((8 * pixel + 3) * size);
 
-    if (middle < 0) {
+    if (place < 0) {
         return 0;
     }
-    uint64_t device = (uint64_t)middle * 65536 / (2 * mode * box);
+    uint64_t device = ((uint64_t)place * 65536 + 4 * mode * box) / (8 * mode * box);
     return device > 65535 ? 65535 : (uint16_t)device;
 }
 
@@ -130,9 +131,9 @@ bool layout_map(const Layout *layout, uint32_t display, uint16_t x, uint16_t y, 
     }
 
     const LayoutDisplay *d = &layout->display[display];
-    /* Twice the pixel's middle on the scanout, from each of its four sides. */
-    uint32_t from_left = 2 * pvmouse_to_pixel(x, d->mode_w) + 1, from_right = 2 * d->mode_w - from_left;
-    uint32_t from_top = 2 * pvmouse_to_pixel(y, d->mode_h) + 1, from_bottom = 2 * d->mode_h - from_top;
+    /* The pixel of the scanout, counted from each of its four sides. */
+    uint32_t from_left = pvmouse_to_pixel(x, d->mode_w), from_right = d->mode_w - 1 - from_left;
+    uint32_t from_top = pvmouse_to_pixel(y, d->mode_h), from_bottom = d->mode_h - 1 - from_top;
     /* Which of them lie along the desktop's x and y, by transform. */
     const struct {
         uint32_t x, y;

@@ -19,6 +19,9 @@
  */
 #define LAYOUT_FLIPPED 4u
 #define LAYOUT_TRANSFORMS 8u
+/* Bounds of a display: sizes from 1, all of it at positions on both sides of 0. */
+#define LAYOUT_SIZE_MAX 65535u
+#define LAYOUT_POSITION_MAX (1 << 20)
 
 typedef struct LayoutDisplay {
     uint32_t mode_w, mode_h; /* pixels of the mode, before transform; 0x0: this display does not exist */
@@ -41,9 +44,12 @@ Layout layout_single(uint32_t w, uint32_t h);
 void layout_fit_box(Layout *layout);
 
 /*
- * True if every display is sane: a mode and a logical size of 1..65535 on both axes or nothing at all, a position
- * within ±2^20, a known transform; and the box too, of at most 2^21, which is empty only if no display exists.
+ * True if there is such a display: a mode and a logical size of 1..LAYOUT_SIZE_MAX on both axes, all of it within
+ * ±LAYOUT_POSITION_MAX, a known transform.
  */
+bool layout_display_valid(const LayoutDisplay *display);
+
+/* True if every display is valid or all zero, and the box too, of at most 2^21, which is empty only if no display exists. */
 bool layout_valid(const Layout *layout);
 
 /* True if at least one display exists. */
@@ -53,8 +59,8 @@ bool layout_equal(const Layout *a, const Layout *b);
 
 /*
  * Device position (0..65535 on both axes) of wire position x,y (0..65535) of a display; false if the display does not
- * exist. Exact: the middle of pixel p of the display's mode lands inside pixel p after libinput's and the compositor's
- * scaling, for boxes up to 16384 of that display's pixels wide: Xorg's driver scales by 65535 in between.
+ * exist. Exact: every position in pixel p of the display's mode lands at the same place inside pixel p after libinput's and
+ * the compositor's scaling, for boxes up to 16384 of that display's pixels wide: Xorg's driver scales by 65535 in between.
  */
 bool layout_map(const Layout *layout, uint32_t display, uint16_t x, uint16_t y, uint16_t *ret_ux, uint16_t *ret_uy);
 

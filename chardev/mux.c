@@ -64,6 +64,15 @@ bool mux_drop(Mux *mux, size_t lane)
     return true;
 }
 
+bool mux_retract(Mux *mux, size_t lane, uint64_t size)
+{
+    if (size > mux->lane[lane].used) {
+        return false;
+    }
+    mux->lane[lane].used -= (size_t)size;
+    return true;
+}
+
 /* Copy the oldest `size` bytes, which must be there, without taking them. */
 static void peek(const MuxLane *lane, uint8_t *ret_data, size_t size)
 {

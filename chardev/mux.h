@@ -8,8 +8,8 @@
  * lanes first.
  *
  * When a lane is full its owner stops reading the lane's source (mux_room() is 0). A lane whose source dies in the
- * middle of a message may have promised bytes that will not come: then the port must be opened anew (mux_drop()
- * tells).
+ * middle of a message may have promised bytes that will not come: then the port must be opened anew (mux_drop() and
+ * mux_retract() tell).
  */
 #ifndef MUX_H
 #define MUX_H
@@ -59,6 +59,9 @@ bool mux_pending(const Mux *mux, size_t lane);
  * false, dropping nothing, if that rest has not all been queued: then only reopening the port and mux_reset() help.
  */
 bool mux_drop(Mux *mux, size_t lane);
+
+/* Take back the last `size` bytes that were put: false, and nothing is done, if some of them have been sent. */
+bool mux_retract(Mux *mux, size_t lane, uint64_t size);
 
 /*
  * Compose the next chunk, with header, at most MUX_CHUNK_MAX bytes; 0 when nothing can be sent now. The first chunk

@@ -56,6 +56,11 @@ def wait_for(condition, what, timeout=TIMEOUT):
         time.sleep(0.01)
 
 
+def place(pixel, size):
+    """Where the device says that a pixel is: three eighths into it."""
+    return int((pixel + 0.375) * 65536 / size + 0.5)
+
+
 def expect(actual, expected, what="value"):
     if actual != expected:
         raise Failure("%s is %r, not %r" % (what, actual, expected))

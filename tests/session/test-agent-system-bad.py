@@ -167,6 +167,7 @@ def test_host_million_mouse_states(m):
         host.send(burst)
     reader.join(60)
     expect([edge[2] for edge in edges], [1, 0] * (count // (2 * period) - 1) + [1], "edges")
+    wait_for(lambda: m.counter("mouse-states") >= count, "end of the states")  # those behind the last edge
     expect(m.counter("mouse-states"), count, "states counted")
     m.check_memory()
 
@@ -396,7 +397,7 @@ def pointer_gaps(m, host, stop):
         x = i % 1000
         begin = time.monotonic()
         host.say(mouse(x, 700, 0), port=SERVER_PORT)
-        m.pointer.until((3, 0, int((x + 0.5) * 65536 / 1024)))
+        m.pointer.until((3, 0, place(x, 1024)))
         longest = max(longest, time.monotonic() - begin)
     return longest
 
@@ -437,6 +438,26 @@ def test_session_stops_reading_clipboard(m):
     session = m.open()
     session.answer()
     expect(session.control.body(GRAB), grab(0, TEXT)[20:], "the client's grab")
+    works(m, host, session)
+
+
+def test_session_that_reads_slowly(m):
+    """It gets its paste as long as it takes something each second, however little of its socket's buffer that is."""
+    host, session = m.connected()
+    host.say(grab(0, TEXT))
+    session.control.body(GRAB)
+    session.control.send(request(TEXT))
+    host.body(REQUEST)
+    data = clipboard(TEXT, bytes(600000))
+    Pour(host, [Host.chunked(data)])
+    got = bytearray()
+    while len(got) < len(data):
+        piece = session.control.socket.recv(20000)
+        if not piece:
+            raise Failure("the daemon closed after %d bytes" % len(got))
+        got += piece
+        time.sleep(0.2)
+    expect(got == data, True, "paste")
     works(m, host, session)
 
 

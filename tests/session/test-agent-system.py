@@ -105,9 +105,8 @@ def test_pointer_exact(m):
     host = m.host()
     for x, y in ((0, 0), (1023, 767), (511, 383)):
         host.say(mouse(x, y), port=SERVER_PORT)
-        middle = lambda p, size: int((p + 0.5) * 65536 / size)
-        events = m.pointer.until((3, 1, middle(y, 768)))
-        expect((3, 0, middle(x, 1024)) in events, True, "x of %d,%d in %s" % (x, y, events))
+        events = m.pointer.until((3, 1, place(y, 768)))
+        expect((3, 0, place(x, 1024)) in events, True, "x of %d,%d in %s" % (x, y, events))
 
 
 def test_pointer_second_display(m):
@@ -118,9 +117,9 @@ def test_pointer_second_display(m):
     m.set_layout((("Virtual-2", 800, 600, 0, 0, 800, 600, 0), ("Virtual-1", 1024, 768, 800, 0, 1024, 768, 0)))
     expect([tuple(row) for row in m.property("Displays")], [(0, "Virtual-1", 1024, 768), (1, "Virtual-2", 800, 600)], "displays")
     host.say(mouse(0, 0, display=1), mouse(0, 0, 2, display=1))
-    expect((3, 0, int(0.5 * 65536 / 1824)) in m.pointer.until((1, 0x110, 1)), True, "x on the left display")
+    expect((3, 0, place(0, 1824)) in m.pointer.until((1, 0x110, 1)), True, "x on the left display")
     host.say(mouse(0, 0, 0, display=0))
-    expect((3, 0, int(800.5 * 65536 / 1824)) in m.pointer.until((1, 0x110, 0)), True, "x on the right display")
+    expect((3, 0, place(800, 1824)) in m.pointer.until((1, 0x110, 0)), True, "x on the right display")
 
 
 def test_device_info(m):
@@ -168,6 +167,18 @@ def test_port_waits_for_sizes(m):
     m.set_layout()
     m.host()
     m.wait_property("PortState", "open")
+
+
+@machine(layout=False)
+def test_port_opens_without_the_first_display(m):
+    """As with a graphics card that is passed through, of which the host tells only when the port is open."""
+    os.makedirs(m.path("sys/class/drm/card0/card0-Virtual-1"))
+    os.makedirs(m.path("sys/class/drm/card1/card1-DP-1"))
+    m.set_layout((("DP-1", 1024, 768, 0, 0, 1024, 768, 0),))
+    expect([tuple(row) for row in m.property("Displays")], [(1, "DP-1", 1024, 768)], "displays")
+    host = m.host()
+    host.say(mouse(511, 383, 2, display=1), port=SERVER_PORT)
+    expect((3, 0, place(511, 1024)) in m.pointer.until((1, 0x110, 1)), True, "x")
 
 
 @machine(config="[pointer]\nenabled=false\n", layout=False)

@@ -332,11 +332,11 @@ static void bind_device(struct wl_client *client, void *data, guint32 version, g
 
 /* --- Cases --- */
 
-static const char *drm = "/nonexistent";
+static const char *sysfs = "/nonexistent";
 
 static void start(const char *name, gboolean by_registry, gsize count, const Device *devices)
 {
-    const DisplaysPolicy policy = { .follow = TRUE, .auto_scale = TRUE, .drm = drm };
+    const DisplaysPolicy policy = { .follow = TRUE, .auto_scale = TRUE, .sysfs = sysfs };
     check_case("%s", name);
     memset(&peer, 0, sizeof peer);
     peer.requests = g_string_new(NULL);
@@ -405,7 +405,7 @@ static void announced(const char *name, gboolean by_registry)
     stop();
 }
 
-/* KWin takes a new preferred mode by itself, and leaves the outputs overlapping. */
+/* KWin takes a new preferred mode by itself, and leaves the outputs where they are. */
 static void followed(void)
 {
     start("followed", FALSE, 2, two);
@@ -422,6 +422,14 @@ static void followed(void)
     SEND(kde_output_device_v2, device->resource, "done");
     CHECK(displaystest_wait(&peer.test, "Virtual-2 1800x900 1800x900+0+0 0; Virtual-10 1280x800 1280x800+1800+0 0"));
     CHECK_STR(peer.script, "position Virtual-10 1800,0");
+    /* The same where that leaves a gap. */
+    next = *device;
+    next.mode[0] = (Mode) NATIVE(1000, 700);
+    next.mode[0].preferred = TRUE;
+    replace_modes(device, &next);
+    SEND(kde_output_device_v2, device->resource, "done");
+    CHECK(displaystest_wait(&peer.test, "Virtual-2 1000x700 1000x700+0+0 0; Virtual-10 1280x800 1280x800+1000+0 0"));
+    CHECK_STR(peer.script, "position Virtual-10 1000,0");
     stop();
 }
 
@@ -441,6 +449,30 @@ static void made_to_follow(void)
     CHECK(displaystest_wait(&peer.test, "Virtual-2 1800x900 1800x900+0+0 0; Virtual-10 1280x800 1280x800+1800+0 0"));
     CHECK_STR(peer.script, "mode Virtual-2 1800x900@60000; position Virtual-10 1800,0");
     CHECK_EQ(peer.test.applied, 0);
+    stop();
+}
+
+/* KWin 6.3 neither takes a new preferred mode nor lets go of the old one: that comes first, preferred as it was. */
+static void dropped_mode_kept(void)
+{
+    Device devices[2];
+    memcpy(devices, two, sizeof devices);
+    devices[1].mode[1].preferred = TRUE;
+    start("a dropped mode is kept", FALSE, 2, devices);
+    Device *device = &peer.device[1], next = *device;
+    next.mode[0] = next.mode[1];
+    next.mode[1] = (Mode) NATIVE(1800, 900);
+    next.mode[1].preferred = TRUE;
+    next.mode[2] = (Mode) NATIVE(1920, 1080);
+    next.count = 3;
+    next.current = 0;
+    replace_modes(device, &next);
+    SEND(kde_output_device_v2, device->resource, "done");
+    CHECK(displaystest_wait(&peer.test, "Virtual-2 1800x900 1800x900+0+0 0; Virtual-10 1280x800 1280x800+1800+0 0"));
+    CHECK_STR(peer.script, "mode Virtual-2 1800x900@60000; position Virtual-10 1800,0");
+    /* It is still there, but nothing changes any more. */
+    displaystest_run(&peer.test, FOLLOWED_MS);
+    CHECK_EQ(peer.configurations, 1);
     stop();
 }
 
@@ -508,12 +540,12 @@ static void unplugged(void)
 /* KWin shows only what is connected: what is left keeps its number. */
 static void first_unplugged(void)
 {
-    g_autofree char *directory = g_dir_make_tmp("drm-XXXXXX", NULL);
+    g_autofree char *directory = g_dir_make_tmp("sysfs-XXXXXX", NULL);
     for (int i = 1; i <= 2; i++) {
-        g_autofree char *connector = g_strdup_printf("%s/card0-Virtual-%d", directory, i);
-        g_assert_cmpint(g_mkdir(connector, 0755), ==, 0);
+        g_autofree char *connector = g_strdup_printf("%s/class/drm/card0-Virtual-%d", directory, i);
+        g_assert_cmpint(g_mkdir_with_parents(connector, 0755), ==, 0);
     }
-    drm = directory;
+    sysfs = directory;
     start("the first is not plugged in", FALSE, 1, &two[1]);
     CHECK(!ask("1920x1080+0+0"));
     CHECK_STR(peer.test.refusal, "no display would remain");
@@ -522,7 +554,7 @@ static void first_unplugged(void)
     CHECK(ask("0x0+0+0 1280x800+0+0"));
     CHECK_STR(peer.script, "mode Virtual-2 1280x800@60000");
     stop();
-    drm = "/nonexistent";
+    sysfs = "/nonexistent";
 }
 
 static void dies(void)
@@ -586,6 +618,7 @@ int main(void)
     announced("registry", TRUE);
     followed();
     made_to_follow();
+    dropped_mode_kept();
     modes_made();
     refused();
     silent();

@@ -5,6 +5,7 @@
  */
 #include "check.h"
 #include "displaystest.h"
+#include "edid.h"
 #include "wlr-output-management-unstable-v1.h"
 #include "xdg-output-unstable-v1.h"
 
@@ -13,6 +14,8 @@
 #define SEND DISPLAYSTEST_SEND
 /* By then what the desktop did by itself has been looked at: twice the time it is given. */
 #define FOLLOWED_MS 600
+/* More than SPICE has displays. */
+#define MANY ((int) LIMIT_DISPLAYS + 1)
 
 typedef struct Head {
     const char *name;
@@ -27,12 +30,12 @@ typedef struct Head {
 } Head;
 
 /* What it does with a configuration. */
-typedef enum Manner { OBEY, REFUSE, REPLACE, CANCEL, CANCEL_ONCE, UNPLUG, DIE } Manner;
+typedef enum Manner { OBEY, REFUSE, REPLACE, CANCEL, CANCEL_ONCE, UNPLUG, SWAP_CANCEL, SWAP_REFUSE, DIE } Manner;
 
 static struct {
     DisplaysTest test;
     gsize count;
-    Head head[4], next[4];
+    Head head[MANY], next[MANY];
     struct wl_resource *manager;
     guint serial, configurations;
     gboolean xdg;
@@ -142,6 +145,18 @@ static void unplug(Head *head)
     put(head);
 }
 
+static void announce(Head *head);
+
+/* Virtual-2 goes, and another comes, which is off at first. */
+static void swap(void)
+{
+    peer.manner = OBEY;
+    unplug(&peer.head[1]);
+    peer.head[peer.count] = (Head){ .name = "Virtual-11", .scale = 1, .mode = { { 1280, 800 } } };
+    announce(&peer.head[peer.count++]);
+    send_done();
+}
+
 static void obey(void)
 {
     for (gsize i = 0; i < peer.count; i++) {
@@ -159,6 +174,12 @@ static void obey(void)
             send_head(head);
     }
     send_done();
+}
+
+static gboolean end_client(gpointer client)
+{
+    wl_client_destroy(client);
+    return G_SOURCE_REMOVE;
 }
 
 static void finish(struct wl_resource *configuration)
@@ -191,8 +212,16 @@ static void finish(struct wl_resource *configuration)
         send_done();
         SEND(zwlr_output_configuration_v1, configuration, "cancelled");
         break;
-    case DIE:
-        wl_client_destroy(wl_resource_get_client(configuration));
+    case SWAP_CANCEL:
+        swap();
+        SEND(zwlr_output_configuration_v1, configuration, "cancelled");
+        break;
+    case SWAP_REFUSE:
+        swap();
+        SEND(zwlr_output_configuration_v1, configuration, "failed");
+        break;
+    case DIE: /* not from inside of its request */
+        g_idle_add(end_client, wl_resource_get_client(configuration));
         break;
     }
 }
@@ -320,7 +349,7 @@ static void bind_manager(struct wl_client *client, G_GNUC_UNUSED void *data, gui
 
 /* --- The kernel's word on the connectors --- */
 
-static char *drm;
+static char *sysfs, *drm;
 
 /* `modes` may be NULL, for nothing connected. */
 static void connector(const char *entry, const char *modes)
@@ -356,7 +385,7 @@ static void start(const char *name, const Head *heads)
 
 static void serve(void)
 {
-    const DisplaysPolicy policy = { .follow = TRUE, .auto_scale = TRUE, .drm = drm };
+    const DisplaysPolicy policy = { .follow = TRUE, .auto_scale = TRUE, .sysfs = sysfs };
     wl_global_create(peer.test.server, &zwlr_output_manager_v1_interface, 3, NULL, bind_manager);
     if (peer.xdg)
         wl_global_create(peer.test.server, &zxdg_output_manager_v1_interface, 3, NULL, bind_xdg);
@@ -536,6 +565,42 @@ static void followed(void)
     stop();
 }
 
+static void monitor(const char *entry, guint w, guint h, guint w_mm, guint h_mm)
+{
+    g_autofree char *directory = g_build_filename(drm, entry, NULL);
+    edid_write(directory, TRUE, w, h, w_mm, h_mm);
+}
+
+/* The client's window is on another monitor: its resolution gives the scale, once; the user's own is kept until then. */
+static void followed_by_scale(void)
+{
+    connector("card0-Virtual-2", "1280x800\n");
+    connector("card0-Virtual-10", "1024x768\n");
+    monitor("card0-Virtual-2", 1280, 800, 325, 203);
+    start("followed by scale", two);
+    serve();
+    CHECK(wait_for(AT_FIRST));
+    connector("card0-Virtual-2", "2560x1600\n");
+    monitor("card0-Virtual-2", 2560, 1600, 339, 212);
+    send_done();
+    CHECK(wait_for("Virtual-2 2560x1600 1280x800+0+0 0; Virtual-10 1024x768 1024x768+1280+0 0"));
+    CHECK_STR(peer.script, "Virtual-2 on custom 2560x1600 +0+0 scale 2; Virtual-10 on +1280+0");
+    peer.head[1].scale = 1;
+    send_output(&peer.head[1]);
+    send_head(&peer.head[1]);
+    connector("card0-Virtual-2", "2400x1500\n");
+    monitor("card0-Virtual-2", 2400, 1500, 318, 199);
+    send_done();
+    CHECK(wait_for("Virtual-2 2400x1500 2400x1500+0+0 0; Virtual-10 1024x768 1024x768+2400+0 0"));
+    monitor("card0-Virtual-2", 2400, 1500, 423, 264);
+    send_done();
+    CHECK(wait_for("Virtual-2 2400x1500 1600x1000+0+0 0; Virtual-10 1024x768 1024x768+1600+0 0"));
+    monitor("card0-Virtual-2", 2400, 1500, 609, 381);
+    send_done();
+    CHECK(wait_for("Virtual-2 2400x1500 2400x1500+0+0 0; Virtual-10 1024x768 1024x768+2400+0 0"));
+    stop();
+}
+
 /* An output that comes is switched on by the compositor, in a mode that is not the one preferred by now. */
 static void plugged(void)
 {
@@ -574,6 +639,22 @@ static void followed_while_unplugged(void)
     stop();
 }
 
+/* The same while one goes and another comes, so that there are as many as before. */
+static void followed_while_swapped(void)
+{
+    connector("card0-Virtual-2", "1280x800\n");
+    connector("card0-Virtual-10", "1280x800\n");
+    start("followed while swapped", two);
+    serve();
+    CHECK(wait_for(AT_FIRST));
+    connector("card0-Virtual-10", "1400x901\n");
+    peer.manner = SWAP_REFUSE;
+    send_done();
+    CHECK(wait_for("Virtual-10 1400x901 1400x901+0+0 0; Virtual-11 1280x800 1280x800+1400+0 0"));
+    CHECK_STR(peer.test.refusal, NULL);
+    stop();
+}
+
 /* What the user has switched off before we came stays off. */
 static void off_at_first(void)
 {
@@ -589,6 +670,29 @@ static void off_at_first(void)
     displaystest_run(&peer.test, FOLLOWED_MS);
     CHECK_EQ(peer.configurations, 0);
     stop();
+}
+
+/* What cannot be pointed at is left out by itself: a mode, a rectangle, or a place that no layout has. */
+static void impossible(void)
+{
+    static const int rows[][6] = {
+        { 0, 0, 1280, 800, 5, 5 },         { 0, 0, 0, 0, 5, 5 },
+        { 1280, 0, 1280, 800, 0, 0 },      { 1280, 800, 1280, 0, 0, 0 },
+        { 1280, 800, 0, 800, -5, 0 },      { 1280, 800, 1280, 800, G_MININT32, 0 },
+        { 1280, 800, 1280, 800, 0, G_MAXINT32 }, { 1280, 800, 1280, 800, (1 << 20) - 1279, 0 },
+    };
+    Head *head = &peer.head[1];
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const int *row = rows[i];
+        check_case("nonsense, %zu", i);
+        SEND(wl_output, head->output, "mode", WL_OUTPUT_MODE_CURRENT, row[0], row[1], 0);
+        SEND(zxdg_output_v1, head->xdg, "logical_size", row[2], row[3]);
+        SEND(zxdg_output_v1, head->xdg, "logical_position", row[4], row[5]);
+        SEND(wl_output, head->output, "done");
+        CHECK(wait_for("Virtual-2 0x0 0x0+0+0 0; Virtual-10 1024x768 1024x768+1920+0 0"));
+        send_output(head);
+        CHECK(wait_for("Virtual-2 1920x1080 1920x1080+0+0 0; Virtual-10 1024x768 1024x768+1920+0 0"));
+    }
 }
 
 static void nonsense(void)
@@ -622,6 +726,7 @@ static void nonsense(void)
     CHECK(wait_for("Virtual-2 0x0 0x0+0+0 0; Virtual-10 1024x768 1024x768+1280+0 0"));
     CHECK(ask("1920x1080+0+0 1024x768+1920+0"));
     CHECK(wait_for("Virtual-2 1920x1080 1920x1080+0+0 0; Virtual-10 1024x768 1024x768+1920+0 0"));
+    impossible();
     /* More heads than SPICE has displays, without a name. */
     for (int i = 0; i < 1000; i++) {
         new_head(NULL);
@@ -637,9 +742,104 @@ static void nonsense(void)
     stop();
 }
 
+/* What a client asks for, and the layout, of outputs from Virtual-`first` on: one of that width and then others. */
+static void row_of(guint first, int x, int w, char **ret_monitors, char **ret_layout)
+{
+    GString *monitors = g_string_new(NULL), *layout = g_string_new(NULL);
+    for (guint i = 0; i < LIMIT_DISPLAYS; i++) {
+        g_string_append_printf(monitors, "%s%dx600+%d+0", i > 0 ? " " : "", w, x);
+        g_string_append_printf(layout, "%sVirtual-%u %dx600 %dx600+%d+0 0", i > 0 ? "; " : "", first + i, w, w, x);
+        x += w;
+        w = 800;
+    }
+    *ret_monitors = g_string_free(monitors, FALSE);
+    *ret_layout = g_string_free(layout, FALSE);
+}
+
+/* With more outputs than there can be displays none is changed; when one goes, the others are as if it had not been. */
+static void too_many(void)
+{
+    char name[MANY][16];
+    g_autofree char *ask_first = NULL, *layout_first = NULL, *layout_less = NULL, *ask_less = NULL, *ask_then = NULL,
+                    *layout_then = NULL;
+    start("too many", two);
+    peer.count = MANY;
+    for (int i = 0; i < MANY; i++) {
+        g_snprintf(name[i], sizeof name[i], "Virtual-%d", i + 1);
+        peer.head[i] = (Head){ .name = name[i], .x = 800 * i, .scale = 1, .on = TRUE, .w = 800, .h = 600,
+                               .mode = { { 800, 600 } } };
+    }
+    row_of(1, 0, 800, &ask_first, &layout_first);
+    row_of(2, 800, 800, &ask_less, &layout_less);
+    row_of(2, 0, 1000, &ask_then, &layout_then);
+    serve();
+    CHECK(wait_for(layout_first));
+    CHECK(!ask(ask_then));
+    CHECK_STR(peer.test.refusal, "the compositor has too many outputs");
+    CHECK_EQ(peer.configurations, 0);
+    unplug(&peer.head[0]);
+    send_done();
+    CHECK(wait_for(layout_less));
+    CHECK(ask(ask_then));
+    CHECK(wait_for(layout_then));
+    stop();
+}
+
+/* A card with one connector, at this PCI slot of the host's. */
+static void card(VdagentDevices *devices, const char *slot, const char *entry)
+{
+    VdagentDevice *device = &devices->device[devices->count];
+    g_autofree char *directory =
+        g_strdup_printf("%s/devices/pci0000:00/0000:00:%s/drm/%.5s/%s", sysfs, slot, entry, entry);
+    g_assert_cmpint(g_mkdir_with_parents(directory, 0755), ==, 0);
+    *device = (VdagentDevice){ .channel_id = devices->count };
+    g_snprintf(device->address, sizeof device->address, "pci/0000/%s", slot);
+    devices->count++;
+}
+
+/* The host's first display is not on the card that the kernel has found first. */
+static void two_cards(void)
+{
+    VdagentDevices devices = { 0 };
+    card(&devices, "06.0", "card1-Virtual-10");
+    card(&devices, "02.0", "card0-Virtual-2");
+    start("two cards", two);
+    serve();
+    CHECK(wait_for(AT_FIRST));
+    displays_devices(peer.test.displays, &devices);
+    CHECK(ask("1280x800+0+0 1920x1080+1280+0"));
+    CHECK_STR(peer.script, "Virtual-2 on mode 1920x1080 +1280+0; Virtual-10 on mode 1280x800 +0+0");
+    CHECK(ask("0x0+0+0 1920x1080+0+0"));
+    CHECK(wait_for("Virtual-2 1920x1080 1920x1080+0+0 0"));
+    check_case("two cards, neither is the desktop's");
+    g_snprintf(devices.device[0].address, LIMIT_DEVICE_ADDRESS, "pci/0000/07.0");
+    g_snprintf(devices.device[1].address, LIMIT_DEVICE_ADDRESS, "pci/0000/08.0");
+    displays_devices(peer.test.displays, &devices);
+    CHECK(ask("1280x800+0+0 1024x768+1280+0"));
+    CHECK(wait_for("Virtual-2 1280x800 1280x800+0+0 0; Virtual-10 1024x768 1024x768+1280+0 0"));
+    stop();
+}
+
+/* The plan that a client has asked for is made anew when there are as many outputs, but others. */
+static void swapped(void)
+{
+    VdagentDevices devices = { 0 };
+    card(&devices, "02.0", "card0-Virtual-2");
+    card(&devices, "06.0", "card1-Virtual-10");
+    start("swapped while being configured", two);
+    serve();
+    CHECK(wait_for(AT_FIRST));
+    displays_devices(peer.test.displays, &devices);
+    peer.manner = SWAP_CANCEL;
+    CHECK(ask("1920x1080+0+0 1112x777+1920+0"));
+    CHECK(wait_for("Virtual-10 1112x777 1112x777+0+0 0"));
+    stop();
+}
+
 int main(void)
 {
-    drm = g_dir_make_tmp("drm-XXXXXX", NULL);
+    sysfs = g_dir_make_tmp("sysfs-XXXXXX", NULL);
+    drm = g_build_filename(sysfs, "class", "drm", NULL);
     asked();
     replaced();
     cancelled();
@@ -649,8 +849,13 @@ int main(void)
     no_xdg_output();
     nonsense();
     followed();
+    followed_by_scale();
     plugged();
     followed_while_unplugged();
+    followed_while_swapped();
     off_at_first();
+    too_many();
+    two_cards();
+    swapped();
     return check_done();
 }

@@ -282,9 +282,15 @@ def notifications():
         s.until(lambda: manager.calls, "ShowItems")
         assert manager.calls[0][1][0] == ["file://%s/a%%26b%%3Ci%%3E.pdf" % box.replace(" ", "%20")] or \
             manager.calls[0][1][0] == ["file://%s/a&b%%3Ci%%3E.pdf" % box.replace(" ", "%20")], manager.calls
+        # One that is slow to start is on its way.
+        opened = os.path.join(os.environ["HOME"], "opened")
+        manager.answers["ShowItems"] = ...
+        press()
+        s.until(lambda: manager.held, "ShowItems")
+        s.settle(5.5)
+        assert not os.path.exists(opened)
         manager.answers["ShowItems"] = False
         press()
-        opened = os.path.join(os.environ["HOME"], "opened")
         s.until(lambda: os.path.exists(opened) and os.path.getsize(opened), "xdg-open")
         with open(opened, encoding="utf-8") as file:
             assert file.read() == box + "|"
@@ -295,6 +301,28 @@ def notifications():
         assert end.status(2)[0] == s.ERROR
         s.until(lambda: shown()[-1][3] == "File transfer failed", "the failure")
         assert shown()[-1][5] == [] and "1 " in shown()[-1][4], shown()[-1]
+
+
+def notifications_of_a_service_that_starts_late():
+    with Case() as case:
+        server = Object(case.watcher, "/org/freedesktop/Notifications", "org.freedesktop.Notifications", NOTIFY,
+                        {"GetCapabilities": ..., "Notify": GLib.Variant("(u)", (7,))})
+        own(case.watcher, "org.freedesktop.Notifications")
+        case.start()
+        case.agent.client()
+        end = case.agent.files
+        for name in "one", "two":
+            end.send(s.file_start(1, name, 1))
+            assert end.status(1)[0] == s.CAN_SEND
+            end.send(s.file_data(1, b"x"))
+            assert end.status(1)[0] == s.SUCCESS
+        s.until(lambda: server.held, "the question what it can do")
+        s.settle(0.5)
+        assert [method for method, _ in server.calls] == ["GetCapabilities"], server.calls
+        server.held.pop().return_value(GLib.Variant("(as)", (["actions"],)))
+        s.until(lambda: len(server.calls) == 3, "a notification of each")
+        assert [(call[1], call[3], call[5][0]) for _, call in server.calls[1:]] == \
+            [(0, "Received one", "open"), (0, "Received two", "open")], server.calls
 
 
 def ends_when_told():
@@ -329,4 +357,5 @@ def ends_when_told():
 
 s.main("session", [waits_for_a_display, follows_switches_of_the_user, knows_displays_of_logind_and_systemd,
                    refuses_displays_of_others, looks_only_for_what_may_come, interface_is_as_described,
-                   refusals_are_told, refusals_name_any_path, notifications, ends_when_told])
+                   refusals_are_told, refusals_name_any_path, notifications,
+                   notifications_of_a_service_that_starts_late, ends_when_told])

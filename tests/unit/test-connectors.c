@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "check.h"
 #include "connectors.h"
+#include "edid.h"
 
 #include <glib/gstdio.h>
+#include <unistd.h>
 
 static char *drm;
 
@@ -19,6 +21,25 @@ static void put(const char *entry, const char *status, const char *modes)
         g_file_set_contents(status_file, status, -1, NULL);
     if (modes != NULL)
         g_file_set_contents(modes_file, modes, -1, NULL);
+}
+
+static void put_edid(const char *entry, gboolean qemu, guint w, guint h, guint w_mm, guint h_mm)
+{
+    g_autofree char *directory = g_build_filename(drm, entry, NULL);
+    edid_write(directory, qemu, w, h, w_mm, h_mm);
+}
+
+static void cut_edid(const char *entry)
+{
+    g_autofree char *file = g_build_filename(drm, entry, "edid", NULL);
+    put_edid(entry, TRUE, 2560, 1600, 300, 190);
+    g_assert_no_errno(truncate(file, 127));
+}
+
+static void take_away_edid(const char *entry)
+{
+    g_autofree char *file = g_build_filename(drm, entry, "edid", NULL);
+    g_unlink(file);
 }
 
 static void take_away(const char *entry)
@@ -92,6 +113,38 @@ static void read_all(void)
     take_away("card0-Virtual-1");
     CHECK(connectors_read(connectors));
     CHECK_OUTPUT("Virtual-1", 0, true, 1, 2);
+}
+
+static void monitors(void)
+{
+    check_case("the client's monitor");
+    put("card0-Virtual-1", "connected\n", "2560x1600\n");
+    g_autoptr(Connectors) connectors = connectors_new(drm, on_changed, NULL);
+    CHECK_EQ(fill(connectors, "Virtual-1", 0)->preferred_mm, 0);
+    put_edid("card0-Virtual-1", TRUE, 2560, 1600, 300, 190);
+    CHECK(connectors_read(connectors));
+    CHECK(!connectors_read(connectors));
+    CHECK_EQ(fill(connectors, "Virtual-1", 0)->preferred_mm, 300);
+    CHECK_EQ(fill(connectors, "Virtual-1", 1)->preferred_mm, 190);
+    put("card0-Virtual-1", "connected\n", "1280x800\n"); /* older than the EDID */
+    CHECK(connectors_read(connectors));
+    CHECK_EQ(fill(connectors, "Virtual-1", 0)->preferred_mm, 150);
+    put("card0-Virtual-1", "connected\n", "5120x2880\n");
+    put_edid("card0-Virtual-1", TRUE, 5120, 2880, 605, 345);
+    CHECK(connectors_read(connectors));
+    CHECK_EQ(fill(connectors, "Virtual-1", 0)->preferred_mm, 600);
+    put_edid("card0-Virtual-1", FALSE, 5120, 2880, 605, 345);
+    CHECK(connectors_read(connectors));
+    CHECK_EQ(fill(connectors, "Virtual-1", 0)->preferred_mm, 0);
+    put_edid("card0-Virtual-1", TRUE, 0, 0, 300, 190);
+    connectors_read(connectors);
+    CHECK_EQ(fill(connectors, "Virtual-1", 0)->preferred_mm, 0);
+    put("card0-Virtual-1", "connected\n", "2560x1600\n");
+    cut_edid("card0-Virtual-1");
+    connectors_read(connectors);
+    CHECK_EQ(fill(connectors, "Virtual-1", 0)->preferred_mm, 0);
+    take_away_edid("card0-Virtual-1");
+    take_away("card0-Virtual-1");
 }
 
 /* Of cards that share a name, the one that is connected; of several, the first. */
@@ -181,6 +234,7 @@ int main(void)
     drm = g_dir_make_tmp("drm-XXXXXX", NULL);
     g_assert_nonnull(drm);
     read_all();
+    monitors();
     several_cards();
     too_many();
     numbers();

@@ -77,6 +77,15 @@ int main(void)
     peer = accept(listener, NULL, NULL);
     expect(peer, 1024);
 
+    check_case("it is there again before its end was seen");
+    close(peer);
+    close(listener);
+    CHECK_EQ(g_unlink(path), 0);
+    listener = listen_at(path);
+    CHECK(wait_for(listener));
+    peer = accept(listener, NULL, NULL);
+    expect(peer, 1024);
+
     check_case("one that does not read is left, and the next connection gets the last layout");
     uint32_t w = 1;
     int next;

@@ -129,14 +129,60 @@ static void test_desktops(void)
     check_case("%s", "");
 }
 
+/* Xorg's driver has libinput tell positions within 65535, and the server spreads 65536 of these over the desktop. */
+static void test_xorg(void)
+{
+    static const uint32_t sizes[] = { 640, 1366, 3840, 7680, 11520, 16384 };
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        Layout layout = layout_single(sizes[i], 1);
+
+        check_case("%u wide", sizes[i]);
+        for (uint32_t x = 0; x < sizes[i]; x++) {
+            uint16_t ux = 0, uy = 0;
+
+            CHECK(layout_map(&layout, 0, pvmouse_from_pixel(x, sizes[i]), 0, &ux, &uy));
+            CHECK_EQ((uint32_t)floor((double)ux * 65535 / 65536 * sizes[i] / 65536), x);
+        }
+    }
+    check_case("%s", "");
+}
+
+/* KWin 6.3 has a place belong to the output with the nearest place in it, up to where its last pixel begins. */
+static double distance(const LayoutDisplay *d, double x, double y)
+{
+    return hypot(x - fmin(fmax(x, d->x), d->x + (double)d->w - 1), y - fmin(fmax(y, d->y), d->y + (double)d->h - 1));
+}
+
+static void test_kwin(void)
+{
+    Layout layout = { .display = { { 1024, 768, 0, 0, 1024, 768, 0 }, { 1440, 900, 1024, 0, 1440, 900, 0 } } };
+    static const struct {
+        uint32_t x, y;
+    } pixels[] = { { 1023, 767 }, { 1023, 0 }, { 1023, 400 }, { 0, 767 } };
+
+    layout_fit_box(&layout);
+    for (size_t i = 0; i < sizeof(pixels) / sizeof(*pixels); i++) {
+        uint16_t ux = 0, uy = 0;
+        double x, y;
+
+        CHECK(layout_map(&layout, 0, pvmouse_from_pixel(pixels[i].x, 1024), pvmouse_from_pixel(pixels[i].y, 768), &ux, &uy));
+        x = desktop(ux, 0, layout.box_w);
+        y = desktop(uy, 0, layout.box_h);
+        check_case("%u,%u", pixels[i].x, pixels[i].y);
+        CHECK(distance(&layout.display[0], x, y) < distance(&layout.display[1], x, y));
+    }
+    check_case("%s", "");
+}
+
 /* Pixel 10,20 of the scanout of a turned display of 1000x500, and where it is on the desktop, by hand. */
 static void test_turned(void)
 {
     static const struct {
         uint16_t ux, uy;
     } turned[LAYOUT_TRANSFORMS] = {
-        { 688, 2686 },   { 62849, 688 }, { 64847, 62849 }, { 2686, 64847 },
-        { 64847, 2686 }, { 2686, 688 },  { 688, 62849 },   { 62849, 64847 },
+        { 680, 2671 },   { 62833, 680 }, { 64840, 62833 }, { 2671, 64840 },
+        { 64840, 2671 }, { 2671, 680 },  { 680, 62833 },   { 62833, 64840 },
     };
 
     for (uint32_t transform = 0; transform < LAYOUT_TRANSFORMS; transform++) {
@@ -194,7 +240,7 @@ static void test_valid(void)
         bool valid;
     } rows[] = {
         { "plain", { 1, 1, 0, 0, 1, 1, 0 }, true },
-        { "largest", { 65535, 65535, 1 << 20, -(1 << 20), 65535, 65535, 7 }, true },
+        { "largest", { 65535, 65535, (1 << 20) - 65535, -(1 << 20), 65535, 65535, 7 }, true },
         { "mode too wide", { 65536, 1, 0, 0, 1, 1, 0 }, false },
         { "mode too high", { 1, 65536, 0, 0, 1, 1, 0 }, false },
         { "too wide", { 1, 1, 0, 0, 65536, 1, 0 }, false },
@@ -203,6 +249,7 @@ static void test_valid(void)
         { "no mode height", { 1, 0, 0, 0, 1, 1, 0 }, false },
         { "no mode but a place", { 0, 0, 5, 0, 0, 0, 0 }, false },
         { "far right", { 1, 1, (1 << 20) + 1, 0, 1, 1, 0 }, false },
+        { "ends too far right", { 1, 1, (1 << 20) - 1, 0, 2, 1, 0 }, false },
         { "far up", { 1, 1, 0, INT32_MIN, 1, 1, 0 }, false },
         { "transform", { 1, 1, 0, 0, 1, 1, 8 }, false },
     };
@@ -251,6 +298,8 @@ int main(void)
 {
     test_single();
     test_desktops();
+    test_xorg();
+    test_kwin();
     test_turned();
     test_box();
     test_valid();

@@ -222,6 +222,25 @@ static void test_drop(void)
     check_chunk(mux, VDP_CLIENT_PORT, 40, 'c');
 }
 
+static void test_retract(void)
+{
+    g_autofree Mux *mux = mux_new(one_port, 2);
+    g_autoptr(GByteArray) bytes = message(4, 5000, 'a');
+
+    check_case("%s", "retract");
+    CHECK(!mux_retract(mux, 0, 1));
+    put(mux, 0, 4, 40, 'b');
+    CHECK(mux_put(mux, 0, bytes->data, 1000));
+    CHECK(mux_retract(mux, 0, 1000));
+    check_chunk(mux, VDP_CLIENT_PORT, 40, 'b');
+    check_chunk(mux, 0, 0, 0);
+
+    CHECK(mux_put(mux, 0, bytes->data, 4000));
+    check_chunk(mux, VDP_CLIENT_PORT, 2048, 'a');
+    CHECK(!mux_retract(mux, 0, 4000));
+    CHECK_EQ(mux_room(mux, 0), LIMIT_LANE_QUEUE - 1952);
+}
+
 static void test_largest(void)
 {
     g_autofree Mux *mux = mux_new(one_port, 2);
@@ -353,6 +372,7 @@ int main(void)
     test_incomplete_lower_lane();
     test_full();
     test_drop();
+    test_retract();
     test_largest();
     for (guint32 seed = 1; seed <= 50; seed++) {
         test_pair(seed);

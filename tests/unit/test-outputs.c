@@ -109,6 +109,7 @@ static void test_layout(void)
     const OutputsEntry foreign[] = { ENTRY("default", 800, 600, 0), ENTRY("other", 1024, 768, 800) };
     const OutputsEntry mixed[] = { ENTRY("default", 800, 600, 0), ENTRY("Virtual-1", 1024, 768, 800) };
     const OutputsEntry desktop[] = { ENTRY("Virtual-1", 800, 600, 100), ENTRY("", 1000, 700, 0) };
+    const OutputsEntry absent[] = { ENTRY("default", 0, 0, 0), ENTRY("other", 1024, 768, 800) };
     const OutputsEntry bad[] = { ENTRY("Virtual-1", 0, 600, 0) };
     Layout layout;
 
@@ -121,6 +122,11 @@ static void test_layout(void)
     CHECK(outputs_layout(&outputs, foreign, 2, &layout));
     CHECK_EQ(layout.display[0].mode_w, 800);
     CHECK_EQ(layout.display[1].mode_w, 1024);
+    check_case("one that cannot be pointed at keeps its place in the order");
+    CHECK(outputs_layout(&outputs, absent, 2, &layout));
+    CHECK_EQ(layout.display[0].mode_w, 0);
+    CHECK_EQ(layout.display[1].mode_w, 1024);
+    CHECK_EQ(layout.box_x, 800);
     check_case("one name that is none");
     CHECK(outputs_layout(&outputs, mixed, 2, &layout));
     CHECK_EQ(layout.display[0].mode_w, 1024);

@@ -192,6 +192,41 @@ static void test_follow(void)
     }
 }
 
+static void test_follow_scale(void)
+{
+    const PlanOutput large[] = { { OUT(0, 0, 800, 600), PREFERS(1600, 1200), .resized = true, .new_scale = 2 },
+                                 { OUT(800, 0, 640, 480) } };
+    const PlanOutput same[] = { { OUT(0, 0, 800, 600), PREFERS(800, 600), .new_scale = 2 }, { OUT(800, 0, 640, 480) } };
+    Plan plan;
+    check_case("a new size and scale");
+    CHECK_EQ(plan_follow(&limits, 2, large, &plan), PLAN_OK);
+    CHECK(plan.head[0].mode_w == 1600 && plan.head[0].w == 800 && plan.head[0].scale == 2);
+    CHECK_EQ(plan.head[1].x, 800);
+    check_case("a new scale");
+    CHECK_EQ(plan_follow(&limits, 2, same, &plan), PLAN_OK);
+    CHECK(plan.head[0].mode_w == 800 && plan.head[0].w == 400 && plan.head[0].scale == 2);
+    CHECK_EQ(plan.head[1].x, 400);
+    CHECK(!plan_is_current(&plan, same));
+}
+
+/* Where users make none, a gap is closed. */
+static void test_follow_joined(void)
+{
+    PlanLimits joined = limits;
+    const PlanOutput apart[] = { { OUT(0, 0, 800, 600), PREFERS(800, 600), .resized = true }, { OUT(900, 50, 800, 600) } };
+    const PlanOutput below[] = { { OUT(0, 0, 800, 600), PREFERS(800, 600), .resized = true }, { OUT(50, 600, 800, 600) } };
+    Plan plan;
+    joined.joined = true;
+    check_case("a gap is closed");
+    CHECK_EQ(plan_follow(&joined, 2, apart, &plan), PLAN_OK);
+    CHECK_EQ(plan.head[1].x, 800);
+    CHECK_EQ(plan.head[1].y, 0);
+    CHECK_EQ(plan.w, 1600);
+    check_case("no gap, so it stays");
+    CHECK_EQ(plan_follow(&joined, 2, below, &plan), PLAN_OK);
+    CHECK(plan_is_current(&plan, below));
+}
+
 static const struct JoinCase {
     const char *name;
     Head planned[HEADS], wanted[HEADS];
@@ -294,6 +329,8 @@ int main(void)
     test_client();
     test_client_bounds();
     test_follow();
+    test_follow_scale();
+    test_follow_joined();
     test_join();
     test_scale();
     return check_done();

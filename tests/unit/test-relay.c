@@ -621,6 +621,23 @@ static void test_silent_session(void)
     CHECK_EQ(world->reopened, 0);
     CHECK_STR(world->host.text, "announce-capabilities(0,24040) clipboard(none,0) clipboard-release ");
     world_free(world);
+
+    check_case("nor of what it said before");
+    world = acquainted();
+    tell(world, ROUTER_SOCKET_CONTROL, &grab0, 0);
+    say(world, VDP_CLIENT_PORT, &ask, 0);
+    say(world, VDP_CLIENT_PORT, &(VdagentMessage){ .type = VD_AGENT_CLIPBOARD_REQUEST,
+                                                   .request = { 0, VD_AGENT_CLIPBOARD_IMAGE_PNG } }, 0);
+    tell(world, ROUTER_SOCKET_CONTROL, &(VdagentMessage){ .type = VD_AGENT_CLIPBOARD,
+                                                           .clipboard = { 0, VD_AGENT_CLIPBOARD_UTF8_TEXT, 30 } }, 30);
+    tell(world, ROUTER_SOCKET_CONTROL, &(VdagentMessage){ .type = VD_AGENT_CLIPBOARD,
+                                                          .clipboard = { 0, VD_AGENT_CLIPBOARD_IMAGE_PNG, 5000 } }, 30);
+    relay_session_close(world->relay, world->now);
+    take_host(world);
+    CHECK_EQ(world->reopened, 0);
+    CHECK_STR(world->host.text, "announce-capabilities(0,24040) clipboard-grab@0 clipboard(text,30) clipboard(none,0) "
+                                "clipboard-release ");
+    world_free(world);
 }
 
 static void test_host_that_does_not_read(void)

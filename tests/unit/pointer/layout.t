@@ -8,8 +8,8 @@ state 2 32768 32768
 flush
 count unknown 1
 
-A x=16401 x=16400 y=32801 y=32800
-A x=49168
+A x=16397 x=16396 y=32792 y=32793
+A x=49164
 
 # after a change of the layout the same position is sent
 layout single
@@ -21,8 +21,8 @@ flush
 state 0 0 0
 flush
 
-A x=33 x=32 y=33 y=32
-A x=33 x=32 y=33 y=32
+A x=24 x=25 y=24 y=25
+A x=24 x=25 y=24 y=25
 
 # a position held back goes to where the frame found it
 layout two
@@ -30,7 +30,7 @@ state 1 32768 32768
 layout single
 flush
 
-A x=49169 x=49168 y=32801 y=32800
+A x=49165 x=49164 y=32792 y=32793
 
 # buttons stay down over a change of the layout
 layout two
@@ -40,7 +40,7 @@ state 0 32768 32768 l
 nowhere
 
 A left=1
-A x=32801 x=32800 y=32801 y=32800 left=0
+A x=32792 x=32793 y=32792 y=32793 left=0
 
 # a layout that is not known any more
 layout two

@@ -148,8 +148,7 @@ void outputs_find(const char *sysfs, const VdagentDevices *devices, Outputs *ret
     }
 }
 
-/* The display that is this connector, or LIMIT_DISPLAYS. */
-static guint display_of(const Outputs *outputs, const char *connector)
+guint outputs_display(const Outputs *outputs, const char *connector)
 {
     for (guint i = 0; i < LIMIT_DISPLAYS; i++) {
         if (strcmp(outputs->connector[i], connector) == 0)
@@ -166,13 +165,13 @@ gboolean outputs_layout(const Outputs *outputs, const OutputsEntry *entries, gsi
     guint next = 0;
 
     for (gsize i = 0; i < count; i++)
-        named = named || (entries[i].connector[0] && display_of(outputs, entries[i].connector) < LIMIT_DISPLAYS);
+        named = named || (entries[i].connector[0] && outputs_display(outputs, entries[i].connector) < LIMIT_DISPLAYS);
     for (gsize i = 0; i < count; i++) {
         if (!entries[i].connector[0]) {
             desktop = &entries[i].place;
             continue;
         }
-        guint display = named ? display_of(outputs, entries[i].connector) : next++;
+        guint display = named ? outputs_display(outputs, entries[i].connector) : next++;
         if (display < LIMIT_DISPLAYS)
             layout.display[display] = entries[i].place;
     }

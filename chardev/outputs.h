@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * outputs.h - which DRM connector a SPICE display is.
+ * outputs.h - which DRM connector a SPICE display is; the same for the pointer and for sizes that the client asks for.
  *
  * The host says for each display the graphics device (PCI path) and the number of its head (GRAPHICS_DEVICE_INFO); sysfs
  * says which connectors that device has. A display is never matched by where it lies on the desktop. Without device info
@@ -30,6 +30,9 @@ typedef struct Outputs {
  * of all. A device that cannot be found leaves its displays empty.
  */
 void outputs_find(const char *sysfs, const VdagentDevices *devices, Outputs *ret_outputs);
+
+/* The display that is this connector; LIMIT_DISPLAYS if none is. */
+guint outputs_display(const Outputs *outputs, const char *connector);
 
 /*
  * The layout by display id from `count` entries by connector. When no entry's name is known as a connector (an X driver that
