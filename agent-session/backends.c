@@ -8,6 +8,10 @@
 /* It is looked for each time that something happens on the clipboard, which some programs make happen all the time. */
 #define XWAYLAND_LOOK_US G_USEC_PER_SEC
 
+/* GNOME may say that its screen is unlocked before it lets anybody have the clipboard again. */
+#define UNLOCK_RETRY_MS 500u
+#define UNLOCK_RETRIES 5u
+
 struct Backends {
     Clipboard *clipboard;
     Displays *displays;
@@ -19,6 +23,7 @@ struct Backends {
     gboolean answered; /* the compositor's globals are known */
     gint64 next_look;  /* for an X server that has PRIMARY */
     guint lock_id;     /* subscription */
+    guint unlock_id, unlock_tries; /* timer, and how often it has run out since the screen was unlocked */
     char *socket; /* of the compositor */
     char *no_clipboard, *no_displays; /* why, while there is none */
 };
@@ -30,6 +35,12 @@ static void set_text(char **text, const char *value)
     g_free(old);
 }
 
+static void stop_unlocking(Backends *backends)
+{
+    g_clear_handle_id(&backends->unlock_id, g_source_remove);
+    backends->unlock_tries = UNLOCK_RETRIES;
+}
+
 static void drop(Backends *backends, const char *why)
 {
     clipboard_serve_none(backends->clipboard);
@@ -39,6 +50,7 @@ static void drop(Backends *backends, const char *why)
     if (backends->lock_id != 0)
         g_dbus_connection_signal_unsubscribe(backends->session_bus, backends->lock_id);
     backends->lock_id = 0;
+    stop_unlocking(backends);
     backends->answered = FALSE;
     set_text(&backends->socket, NULL);
     set_text(&backends->no_clipboard, why);
@@ -110,10 +122,21 @@ static void on_lock(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const char
     gboolean locked = TRUE;
     if (g_variant_is_of_type(arguments, G_VARIANT_TYPE("(b)")))
         g_variant_get(arguments, "(b)", &locked);
+    stop_unlocking(backends);
     if (locked || served != NULL)
         return;
+    backends->unlock_tries = 0;
     choose_clipboard(backends);
     backends->events.changed(backends->user);
+}
+
+static gboolean on_unlock_retry(gpointer user)
+{
+    Backends *backends = user;
+    backends->unlock_id = 0;
+    choose_clipboard(backends);
+    backends->events.changed(backends->user);
+    return G_SOURCE_REMOVE;
 }
 
 static void watch_lock(Backends *backends)
@@ -227,6 +250,8 @@ void backends_lost_clipboard(Backends *backends, const char *why)
     if (backends->wayland != NULL)
         g_clear_pointer(&backends->x11, x11_free);
     set_text(&backends->no_clipboard, why);
+    if (backends->unlock_tries < UNLOCK_RETRIES && backends->unlock_id == 0)
+        backends->unlock_id = g_timeout_add(UNLOCK_RETRY_MS << backends->unlock_tries++, on_unlock_retry, backends);
     backends->events.changed(backends->user);
 }
 
@@ -286,6 +311,7 @@ Backends *backends_new(Clipboard *clipboard, Displays *displays, GDBusConnection
     backends->session_bus = session_bus;
     backends->events = *events;
     backends->user = user;
+    stop_unlocking(backends);
     set_text(&backends->no_clipboard, "no desktop");
     set_text(&backends->no_displays, "no desktop");
     return backends;

@@ -239,6 +239,8 @@ static void on_pipe(GVariant *reply, GUnixFDList *descriptors, const GError *err
         fetch->reading = TRUE;
         if (!pipefetch_add(clipboard->pipes, fd, fetch->form, fetch->limit, on_read, fetch))
             fetch_end(fetch, SINK_LOST, NULL);
+    } else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+        fetch_end(fetch, SINK_TIMEOUT, NULL);
     } else if (fetch->tries < RETRIES) {
         clipboard->retry_id = g_timeout_add(RETRY_MS, on_retry, clipboard);
     } else {
@@ -308,6 +310,7 @@ static void on_enabled(G_GNUC_UNUSED GVariant *reply, G_GNUC_UNUSED GUnixFDList 
         return;
     }
     clipboard->enabled = TRUE;
+    mutter_ready(clipboard->mutter);
     if (clipboard->types != 0)
         set_selection(clipboard);
 }

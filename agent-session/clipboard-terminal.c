@@ -53,17 +53,15 @@ static void terminal_over(gpointer terminals, G_GNUC_UNUSED GObject *task)
 static guint32 admit(Clipboard *clipboard, guint8 selection, const char *mime, int fd, GTask *task)
 {
     guint32 type = type_of(mime);
-    const char *why = NULL;
-    if (selection >= CLIPBOARD_SELECTIONS || type == VD_AGENT_CLIPBOARD_NONE)
-        why = "no such selection or type";
-    else if (*clipboard->terminals == TERMINALS)
-        why = "too many at a time";
-    if (why == NULL) {
+    if (selection >= CLIPBOARD_SELECTIONS || type == VD_AGENT_CLIPBOARD_NONE) {
+        g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "no such selection or type");
+    } else if (*clipboard->terminals == TERMINALS) {
+        g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_BUSY, "too many at a time");
+    } else {
         ++*clipboard->terminals;
         g_object_weak_ref(G_OBJECT(task), terminal_over, g_rc_box_acquire(clipboard->terminals));
         return type;
     }
-    g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "%s", why);
     g_object_unref(task);
     close(fd);
     return VD_AGENT_CLIPBOARD_NONE;

@@ -28,6 +28,7 @@ typedef struct Owned {
 typedef struct Fetch {
     ClipboardX11 *clipboard;
     guint32 type;
+    gsize limit;
     ClipboardFetched fetched;
     gpointer user;
 } Fetch;
@@ -189,7 +190,7 @@ static void on_fetched(SinkEnd how, Atom type, int format, GByteArray *data, gpo
     g_ptr_array_remove_fast(clipboard->fetches, user);
     GBytes *value = NULL;
     if (data != NULL && format == 8)
-        value = x11_targets_decode(&clipboard->targets, fetch.type, type, data);
+        how = x11_targets_decode(&clipboard->targets, fetch.type, type, fetch.limit, data, &value);
     else if (data != NULL)
         g_byte_array_unref(data);
     if (how == SINK_DONE && (value == NULL || g_bytes_get_size(value) == 0)) {
@@ -207,7 +208,7 @@ static gboolean fetch_content(ClipboardBackend *backend, guint8 selection, guint
     if (type >= SELECTION_TYPES || (owned->offer.types & 1u << type) == 0)
         return FALSE;
     Fetch *fetch = g_new(Fetch, 1);
-    *fetch = (Fetch){ .clipboard = clipboard, .type = type, .fetched = fetched, .user = user };
+    *fetch = (Fetch){ .clipboard = clipboard, .type = type, .limit = limit, .fetched = fetched, .user = user };
     if (!x11_fetcher_get(clipboard->fetcher, owned->atom, owned->offer.best[type], owned->since, limit, on_fetched,
                          fetch)) {
         g_free(fetch);

@@ -304,6 +304,8 @@ static void on_echo(SinkEnd how, GBytes *value, gpointer user)
     gboolean same = how == SINK_DONE && inflow_same(clipboard->inflow, number(clipboard, side), side->echo.type, value);
     g_clear_pointer(&value, g_bytes_unref);
     side->echo.type = 0;
+    if (same && side->selection.owner != SELECTION_HOST)
+        side->plain = side->echo.offers;
     if (same)
         clipboard_apply(clipboard, side, selection_echo(&side->selection, side->echo.offers, side->echo.foreign), TRUE);
     else
@@ -315,7 +317,7 @@ static void on_program(guint8 selection, guint32 types, gboolean foreign, gpoint
     Clipboard *clipboard = user;
     Side *side = &clipboard->side[selection];
     clipboard_forget_echo(side);
-    guint32 type = selection_suspect(&side->selection, types);
+    guint32 type = selection_suspect(&side->selection, types, g_get_monotonic_time());
     if (type != 0 &&
         side->backend->fetch(side->backend, selection, type, clipboard->policy.max_size, on_echo, side)) {
         side->echo.type = type;
@@ -527,6 +529,7 @@ void clipboard_peer(Clipboard *clipboard, const Caps *agreed, const Caps *theirs
     gboolean present = theirs != NULL && caps_has(theirs, VD_AGENT_CAP_CLIPBOARD_BY_DEMAND);
     gboolean serials = present && caps_has(agreed, VD_AGENT_CAP_CLIPBOARD_GRAB_SERIAL);
     gboolean no_release = present && caps_has(theirs, VD_AGENT_CAP_CLIPBOARD_NO_RELEASE_ON_REGRAB);
+    gint64 now = g_get_monotonic_time();
     clipboard->client_max = -1;
     for (guint8 s = 0; s < CLIPBOARD_SELECTIONS; s++) {
         Side *side = &clipboard->side[s];
@@ -536,7 +539,8 @@ void clipboard_peer(Clipboard *clipboard, const Caps *agreed, const Caps *theirs
             cancel_fetch(clipboard, side, type);
         gboolean able = s == VD_AGENT_CLIPBOARD_SELECTION_CLIPBOARD ||
                         (clipboard->policy.primary && present && caps_has(agreed, VD_AGENT_CAP_CLIPBOARD_SELECTION));
-        clipboard_apply(clipboard, side, selection_peer(&side->selection, present && able, serials, no_release), FALSE);
+        clipboard_apply(clipboard, side,
+                        selection_peer(&side->selection, present && able, serials, no_release, now), FALSE);
     }
     inflow_reset(clipboard->inflow, present && hands_on_crlf(theirs));
     outflow_reset(clipboard->outflow);
@@ -550,7 +554,8 @@ static void on_client_grab(Clipboard *clipboard, Side *side, const VdagentGrab *
             offers |= 1u << grab->type[i];
     }
     offers &= SELECTION_ALL;
-    unsigned flags = selection_host_grab(&side->selection, grab->serial, convert_widen(clipboard->convert, offers));
+    unsigned flags = selection_host_grab(&side->selection, grab->serial, convert_widen(clipboard->convert, offers),
+                                         g_get_monotonic_time());
     if ((flags & SELECTION_STALE) == 0)
         side->plain = offers;
     /* It offers nothing that we know, so the program whose content is being compared is the owner. */
@@ -570,7 +575,7 @@ void clipboard_message(Clipboard *clipboard, const VdagentMessage *message)
     } else if (message->type == VD_AGENT_CLIPBOARD_RELEASE && message->release.selection < CLIPBOARD_SELECTIONS) {
         Side *side = &clipboard->side[message->release.selection];
         settle_echo(side);
-        clipboard_apply(clipboard, side, selection_host_release(&side->selection), FALSE);
+        clipboard_apply(clipboard, side, selection_host_release(&side->selection, g_get_monotonic_time()), FALSE);
     }
 }
 

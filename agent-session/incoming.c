@@ -86,7 +86,10 @@ void incoming_free(Incoming *incoming)
 guint64 incoming_space(const Incoming *incoming)
 {
     struct statvfs fs;
-    return fstatvfs(incoming->dir, &fs) == 0 ? (guint64) fs.f_bavail * fs.f_frsize : G_MAXUINT64;
+    /* One that has no limit, as ramfs, says that it has no blocks at all. */
+    if (fstatvfs(incoming->dir, &fs) != 0 || fs.f_blocks == 0)
+        return G_MAXUINT64;
+    return (guint64) fs.f_bavail * fs.f_frsize;
 }
 
 gboolean incoming_write(Incoming *incoming, const guint8 *data, gsize size, GError **error)

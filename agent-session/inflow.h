@@ -54,7 +54,7 @@ void inflow_reset(Inflow *inflow, gboolean crlf);
 /* Programs read this too, of a type that the client does not have: it was made of its answer of type `from`. */
 void inflow_made(Inflow *inflow, guint8 selection, guint32 type, guint32 from, GBytes *value);
 
-/* Is this what programs last read of the host's content? Compares the size and a digest of the beginning. */
+/* Is this what programs last read of the host's content? Compares the size and a digest. */
 gboolean inflow_same(const Inflow *inflow, guint8 selection, guint32 type, GBytes *value);
 
 #endif

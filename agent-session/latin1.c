@@ -27,21 +27,27 @@ void latin1_from_utf8(GByteArray *text)
     g_byte_array_set_size(text, to - text->data);
 }
 
-GByteArray *latin1_to_utf8(const guint8 *text, gsize size)
+gboolean latin1_to_utf8(GByteArray *text, gsize limit)
 {
-    gsize wide = 0;
+    gsize size = text->len, wide = 0;
     for (gsize i = 0; i < size; i++)
-        wide += text[i] >> 7;
-    GByteArray *result = g_byte_array_sized_new(size + wide);
-    g_byte_array_set_size(result, size + wide);
-    guint8 *to = result->data;
-    for (gsize i = 0; i < size; i++) {
-        if (text[i] < 0x80) {
-            *to++ = text[i];
+        wide += text->data[i] >> 7;
+    if (wide == 0)
+        return TRUE;
+    if (size + wide > limit)
+        return FALSE;
+    g_byte_array_set_size(text, size + wide);
+    /* From the end on, where there is room; they meet when the rest is ASCII. */
+    const guint8 *from = text->data + size;
+    guint8 *to = text->data + size + wide;
+    while (from < to) {
+        guint8 byte = *--from;
+        if (byte < 0x80) {
+            *--to = byte;
         } else {
-            *to++ = 0xc0 | text[i] >> 6;
-            *to++ = 0x80 | (text[i] & 0x3f);
+            *--to = 0x80 | (byte & 0x3f);
+            *--to = 0xc0 | byte >> 6;
         }
     }
-    return result;
+    return TRUE;
 }

@@ -8,7 +8,7 @@
 /* UTF-8 to Latin-1 in place. What Latin-1 has not, and what is not UTF-8, becomes a question mark. */
 void latin1_from_utf8(GByteArray *text);
 
-/* Latin-1 to UTF-8; at most twice the size. */
-GByteArray *latin1_to_utf8(const guint8 *text, gsize size);
+/* Latin-1 to UTF-8 in place, up to twice the size. FALSE, with nothing done, if it would grow beyond `limit`. */
+gboolean latin1_to_utf8(GByteArray *text, gsize limit);
 
 #endif

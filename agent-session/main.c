@@ -51,6 +51,7 @@ typedef struct Session {
     Client *client;
     Clipboard *clipboard;
     Displays *displays;
+    guint monitors_asked, monitors_left; /* MONITORS_CONFIG under way; of these, of clients that have left */
     Files *files;
     Notify *notify;
     Service *service;
@@ -101,6 +102,7 @@ static void on_session(GVariant *info, gpointer user)
     service_set(session->service, "Connected", g_variant_new_boolean(info != NULL));
     if (info != NULL)
         return;
+    session->monitors_left = session->monitors_asked;
     service_set(session->service, "ClientConnected", g_variant_new_boolean(FALSE));
     clipboard_peer(session->clipboard, NULL, NULL);
     files_peer(session->files, NULL);
@@ -113,13 +115,21 @@ static void on_peer(ClientSocket socket, const Caps *agreed, const Caps *theirs,
         files_peer(session->files, agreed);
         return;
     }
+    if (agreed == NULL)
+        session->monitors_left = session->monitors_asked;
     service_set(session->service, "ClientConnected", g_variant_new_boolean(agreed != NULL));
     clipboard_peer(session->clipboard, agreed, theirs);
 }
 
+/* In the order in which they came. The client there now is not to take what a former one asked for as its own. */
 static void on_monitors_applied(gboolean done, gpointer user)
 {
     Session *session = user;
+    session->monitors_asked--;
+    if (session->monitors_left > 0) {
+        session->monitors_left--;
+        return;
+    }
     VdagentMessage reply = { .type = VD_AGENT_REPLY };
     reply.reply.type = VD_AGENT_MONITORS_CONFIG;
     reply.reply.error = done ? VD_AGENT_SUCCESS : VD_AGENT_ERROR;
@@ -129,15 +139,19 @@ static void on_monitors_applied(gboolean done, gpointer user)
 static void on_message(ClientSocket socket, const VdagentMessage *message, gpointer user)
 {
     Session *session = user;
-    if (socket == CLIENT_FILES)
+    if (socket == CLIENT_FILES) {
         files_message(session->files, message);
-    else if (message->type == VD_AGENT_MONITORS_CONFIG)
+    } else if (message->type == VD_AGENT_MONITORS_CONFIG) {
+        session->monitors_asked++;
         displays_apply(session->displays, &message->monitors);
-    else if (message->type == VD_AGENT_CLIPBOARD_GRAB || message->type == VD_AGENT_CLIPBOARD_REQUEST ||
-             message->type == VD_AGENT_CLIPBOARD_RELEASE || message->type == VD_AGENT_MAX_CLIPBOARD)
+    } else if (message->type == VD_AGENT_GRAPHICS_DEVICE_INFO) {
+        displays_devices(session->displays, &message->devices);
+    } else if (message->type == VD_AGENT_CLIPBOARD_GRAB || message->type == VD_AGENT_CLIPBOARD_REQUEST ||
+               message->type == VD_AGENT_CLIPBOARD_RELEASE || message->type == VD_AGENT_MAX_CLIPBOARD) {
         clipboard_message(session->clipboard, message);
-    else
+    } else {
         g_debug("%s is not for the session", vdagent_name(message->type));
+    }
 }
 
 static void on_bulk(ClientSocket socket, const VdagentMessage *head, gpointer user)
@@ -458,6 +472,7 @@ static void start(Session *session, const Config *config)
         .timeout_ms = config_number(config, "clipboard", "timeout-ms", TIMEOUT_MIN_MS, TIMEOUT_MAX_MS),
     };
     DisplaysPolicy displays_policy = {
+        .sysfs = "/sys",
         .follow = config_boolean(config, "displays", "follow"),
         .auto_scale = auto_scale(config),
     };

@@ -111,11 +111,12 @@ guint mime_list(guint32 types, const char **ret_list)
     return count;
 }
 
-GBytes *mime_decode(MimeForm form, GByteArray *data)
+GBytes *mime_decode(MimeForm form, GByteArray *data, gsize limit)
 {
-    if (form == MIME_FORM_RAW || data->len == 0 || g_utf8_validate_len((const char *) data->data, data->len, NULL))
+    gboolean ready = form == MIME_FORM_RAW || data->len == 0 ||
+                     g_utf8_validate_len((const char *) data->data, data->len, NULL);
+    if (ready || latin1_to_utf8(data, limit))
         return g_byte_array_free_to_bytes(data);
-    GByteArray *text = latin1_to_utf8(data->data, data->len);
     g_byte_array_unref(data);
-    return g_byte_array_free_to_bytes(text);
+    return NULL;
 }

@@ -41,7 +41,7 @@ guint32 mime_type(const char *name, MimeForm *ret_form);
 /* List the names under which a set of types is offered; returns how many. Room for MIME_OFFERED; static strings. */
 guint mime_list(guint32 types, const char **ret_list);
 
-/* What a program gave in a form, as it goes on the wire. Consumes `data`. */
-GBytes *mime_decode(MimeForm form, GByteArray *data);
+/* What a program gave in a form, as it goes on the wire; NULL if it would grow beyond `limit`. Consumes `data`. */
+GBytes *mime_decode(MimeForm form, GByteArray *data, gsize limit);
 
 #endif

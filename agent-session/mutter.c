@@ -8,6 +8,7 @@ struct Mutter {
     gpointer user;
     GCancellable *cancellable;
     guint watch_id, start_id, signal_id;
+    gboolean ready;
 };
 
 typedef struct Call {
@@ -89,6 +90,11 @@ void mutter_free(Mutter *mutter)
     g_free(mutter);
 }
 
+void mutter_ready(Mutter *mutter)
+{
+    mutter->ready = TRUE;
+}
+
 /* --- Signals and calls --- */
 
 static void on_signal(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const char *sender,
@@ -128,6 +134,6 @@ void mutter_call(Mutter *mutter, const char *path, const char *interface, const 
         *call = (Call){ .done = done, .user = user };
     g_dbus_connection_call_with_unix_fd_list(mutter->bus, mutter->owner, path, interface, method, arguments,
                                              G_VARIANT_TYPE(reply_type), G_DBUS_CALL_FLAGS_NO_AUTO_START,
-                                             MUTTER_CALL_MS, NULL, mutter->cancellable, done != NULL ? on_reply : NULL,
-                                             call);
+                                             mutter->ready ? MUTTER_CALL_MS : G_MAXINT, NULL, mutter->cancellable,
+                                             done != NULL ? on_reply : NULL, call);
 }

@@ -3,8 +3,9 @@
  * mutter.h - one of the services that Mutter, which is GNOME's compositor, has on the session bus: waits for it, calls
  * it, and hears its signals.
  *
- * Nothing here blocks; a service that does not answer is given up after MUTTER_CALL_MS. Whoever owns the name later is
- * another compositor, which has to be asked anew: a service that went away does not come back.
+ * Nothing here blocks. A call that is not answered is given up after MUTTER_CALL_MS, but not before mutter_ready(): where a
+ * login takes long the compositor has its services a minute before it answers. Whoever owns the name later is another
+ * compositor, which has to be asked anew: a service that went away does not come back.
  */
 #ifndef MUTTER_H
 #define MUTTER_H
@@ -33,6 +34,9 @@ Mutter *mutter_new(GDBusConnection *bus, const char *name, const MutterEvents *e
 
 /* No call is answered any more. */
 void mutter_free(Mutter *mutter);
+
+/* The service has answered what it was asked in the beginning. */
+void mutter_ready(Mutter *mutter);
 
 /* Have the signals of one object's interface; once, after found(). What comes before an answer is heard before it. */
 void mutter_listen(Mutter *mutter, const char *path, const char *interface);

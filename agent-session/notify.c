@@ -34,7 +34,8 @@ struct Notify {
     GDBusConnection *bus;
     GCancellable *calls;
     guint signal_id;
-    gboolean asked, actions, markup;
+    gboolean asked, known; /* what the service can do */
+    gboolean actions, markup;
     GPtrArray *shown;
 };
 
@@ -121,9 +122,9 @@ static void on_capabilities(GObject *bus, GAsyncResult *result, gpointer user)
         notify->actions = g_strv_contains(list, "actions");
         notify->markup = g_strv_contains(list, "body-markup");
     }
+    notify->known = TRUE;
     for (guint i = 0; i < notify->shown->len; i++) {
         Shown *shown = notify->shown->pdata[i];
-        shown->busy = FALSE;
         if (shown->next != NULL)
             send_text(shown);
     }
@@ -139,7 +140,8 @@ static void on_file_manager(GObject *bus, GAsyncResult *result, gpointer user)
     g_autofree char *folder = user;
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(bus), result, &error);
-    if (reply != NULL)
+    /* One that takes its time to start shows it then. */
+    if (reply != NULL || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
         return;
     const char *argv[] = { "xdg-open", folder, NULL };
     g_autoptr(GError) failure = NULL;
@@ -219,7 +221,7 @@ static Shown *find(Notify *notify, guint key)
 
 gboolean notify_due(const Notify *notify, guint key)
 {
-    if (notify == NULL || notify->bus == NULL)
+    if (notify == NULL || notify->bus == NULL || (notify->asked && !notify->known))
         return FALSE;
     for (guint i = 0; i < notify->shown->len; i++) {
         const Shown *shown = notify->shown->pdata[i];
@@ -247,11 +249,9 @@ void notify_show(Notify *notify, guint key, const char *summary, const char *bod
         shown->key = 0;
     if (!notify->asked) {
         notify->asked = TRUE;
-        shown->busy = TRUE;
-        shown->sent = g_get_monotonic_time();
         g_dbus_connection_call(notify->bus, NAME, PATH, NAME, "GetCapabilities", NULL, G_VARIANT_TYPE("(as)"),
                                G_DBUS_CALL_FLAGS_NONE, CALL_TIMEOUT_MS, notify->calls, on_capabilities, notify);
-    } else if (!shown->busy) {
+    } else if (notify->known && !shown->busy) {
         send_text(shown);
     }
 }

@@ -49,13 +49,24 @@ static void drop(Slot *slot)
     g_clear_pointer(&slot->data, g_byte_array_unref);
 }
 
+static gsize gathered(const PipeFetch *fetch)
+{
+    gsize size = 0;
+    for (guint i = 0; i < PIPEFETCH_MAX; i++)
+        size += fetch->slot[i].fd >= 0 ? fetch->slot[i].data->len : 0;
+    return size;
+}
+
 static void finish(Slot *slot, SinkEnd how)
 {
     GBytes *value = NULL;
     if (how == SINK_DONE && slot->data->len == 0)
         how = SINK_EMPTY;
-    if (how == SINK_DONE)
-        value = mime_decode(slot->form, g_steal_pointer(&slot->data));
+    if (how == SINK_DONE) {
+        gsize others = gathered(slot->fetch) - slot->data->len;
+        value = mime_decode(slot->form, g_steal_pointer(&slot->data), slot->limit - MIN(others, slot->limit));
+        how = value != NULL ? SINK_DONE : SINK_REFUSED;
+    }
     drop(slot);
     update(slot->fetch);
     slot->fetched(how, value, slot->user);
@@ -70,14 +81,6 @@ static void on_alarm(gpointer user)
             finish(&fetch->slot[i], SINK_TIMEOUT);
     }
     update(fetch);
-}
-
-static gsize gathered(const PipeFetch *fetch)
-{
-    gsize size = 0;
-    for (guint i = 0; i < PIPEFETCH_MAX; i++)
-        size += fetch->slot[i].fd >= 0 ? fetch->slot[i].data->len : 0;
-    return size;
 }
 
 /* Read what is there; FALSE when that was the end, told by `ret_how`. */

@@ -24,8 +24,8 @@ void pipefetch_free(PipeFetch *fetch);
 
 /*
  * Read `fd`, the reading end of a pipe, to its end and close it. `limit` is for what all fetches under way have
- * gathered. `fetched` gets the value of a form as it goes on the wire, SINK_EMPTY if it has no bytes; it is called
- * later, never from inside. FALSE if too many are under way; `fd` is closed then too.
+ * gathered, and for the value. `fetched` gets the value of a form as it goes on the wire, SINK_EMPTY if it has no
+ * bytes; it is called later, never from inside. FALSE if too many are under way; `fd` is closed then too.
  */
 gboolean pipefetch_add(PipeFetch *fetch, int fd, MimeForm form, gsize limit, ClipboardFetched fetched, gpointer user);
 

@@ -36,7 +36,7 @@ static void set_owner(Selection *selection, SelectionOwner owner, guint32 offers
 {
     selection->owner = owner;
     selection->offers = offers;
-    selection->seen = 0;
+    selection->seen = selection->left = 0;
     selection->shadow = 0;
     selection->retaken = FALSE;
     for (guint32 type = 0; type < SELECTION_TYPES; type++)
@@ -44,7 +44,7 @@ static void set_owner(Selection *selection, SelectionOwner owner, guint32 offers
 }
 
 /* What the host owned is gone. A program that holds the same content keeps it, but it is not passed on. */
-static unsigned drop_host(Selection *selection)
+static unsigned drop_host(Selection *selection, gint64 now)
 {
     if (selection->owner != SELECTION_HOST)
         return 0;
@@ -52,11 +52,15 @@ static unsigned drop_host(Selection *selection)
         set_owner(selection, SELECTION_PROGRAM, selection->shadow);
         return 0;
     }
+    guint32 offers = selection->offers, seen = selection->seen;
     set_owner(selection, SELECTION_NOBODY, 0);
+    selection->left = offers;
+    selection->left_at = now;
+    selection->seen = seen;
     return SELECTION_DISOWN;
 }
 
-unsigned selection_peer(Selection *selection, gboolean present, gboolean serials, gboolean no_release)
+unsigned selection_peer(Selection *selection, gboolean present, gboolean serials, gboolean no_release, gint64 now)
 {
     selection->present = present;
     selection->serials = serials;
@@ -65,7 +69,7 @@ unsigned selection_peer(Selection *selection, gboolean present, gboolean serials
     selection->serial = 0;
     memset(selection->pending, 0, sizeof selection->pending);
     memset(selection->flight, 0, sizeof selection->flight);
-    return drop_host(selection);
+    return drop_host(selection, now);
 }
 
 unsigned selection_program(Selection *selection, guint32 offers)
@@ -82,6 +86,8 @@ void selection_found(Selection *selection, guint32 offers)
 
 unsigned selection_nobody(Selection *selection)
 {
+    if (selection->owner == SELECTION_NOBODY)
+        return 0;
     if (selection->owner == SELECTION_HOST && selection->shadow != 0) {
         selection->shadow = 0;
         return SELECTION_OWN;
@@ -98,7 +104,7 @@ unsigned selection_terminal(Selection *selection, guint32 offers)
     return flags | SELECTION_OWN | grab(selection);
 }
 
-unsigned selection_host_grab(Selection *selection, guint32 serial, guint32 offers)
+unsigned selection_host_grab(Selection *selection, guint32 serial, guint32 offers, gint64 now)
 {
     if (selection->serials) {
         gint32 ahead = (gint32) (serial - selection->serial);
@@ -112,19 +118,24 @@ unsigned selection_host_grab(Selection *selection, guint32 serial, guint32 offer
     if (!selection->from_host)
         return flags | SELECTION_REFUSED;
     if (offers == 0)
-        return flags | drop_host(selection);
+        return flags | drop_host(selection, now);
     set_owner(selection, SELECTION_HOST, offers);
     return flags | SELECTION_OWN;
 }
 
-unsigned selection_host_release(Selection *selection)
+unsigned selection_host_release(Selection *selection, gint64 now)
 {
-    return drop_host(selection);
+    return drop_host(selection, now);
 }
 
-guint32 selection_suspect(const Selection *selection, guint32 offers)
+guint32 selection_suspect(const Selection *selection, guint32 offers, gint64 now)
 {
-    if (selection->owner != SELECTION_HOST || (offers & ~selection->offers) != 0)
+    guint32 known = 0;
+    if (selection->owner == SELECTION_HOST)
+        known = selection->offers;
+    else if (now - selection->left_at < SELECTION_LEFT_US)
+        known = selection->left;
+    if ((offers & ~known) != 0)
         return 0;
     guint32 type = 1;
     while (type < SELECTION_TYPES && (offers & selection->seen & 1u << type) == 0)
@@ -134,6 +145,10 @@ guint32 selection_suspect(const Selection *selection, guint32 offers)
 
 unsigned selection_echo(Selection *selection, guint32 offers, gboolean foreign)
 {
+    if (selection->owner != SELECTION_HOST) {
+        set_owner(selection, SELECTION_PROGRAM, offers);
+        return 0;
+    }
     selection->shadow = offers;
     if (offers == selection->offers || foreign || selection->retaken)
         return 0;

@@ -16,8 +16,9 @@
  * forgotten when a request has timed out although an answer was swallowed for it, and after SELECTION_OWED_US: GTK
  * gives up on an owner after 30 seconds, so nothing comes so late.
  *
- * Clipboard managers take a selection over with the content that they have just read from us. To pass that on as a grab
- * would take the selection from the host, whose manager would take it back, and so on. See selection_suspect().
+ * Clipboard managers take a selection over with the content that they have just read from us, some only when we give it
+ * up. To pass that on as a grab would take the selection from the host, whose manager would take it back, and so on.
+ * See selection_suspect().
  */
 #ifndef SELECTION_H
 #define SELECTION_H
@@ -29,6 +30,8 @@
 #define SELECTION_ALL (((1u << SELECTION_TYPES) - 1) & ~1u)
 
 #define SELECTION_OWED_US (60 * G_USEC_PER_SEC)
+/* Managers fill an empty selection at once; after this, who copies what the host once had is a user, who means it. */
+#define SELECTION_LEFT_US (2 * G_USEC_PER_SEC)
 /* Requests of the client for one type that may wait for one answer each; more are refused. */
 #define SELECTION_PENDING 16u
 
@@ -69,6 +72,8 @@ typedef struct Selection {
     gboolean grabbed;
     guint32 serial, grab_serial;
     guint32 seen;   /* types of the host's content that were read by some program of the guest */
+    guint32 left;   /* what the host offered that gave it up, while nobody owns it; `seen` is of this then */
+    gint64 left_at;
     guint32 shadow; /* what a program offers that owns the desktop's selection with the host's content; 0: none does */
     gboolean retaken;
     guint pending[SELECTION_TYPES];
@@ -80,7 +85,7 @@ typedef struct Selection {
  * caller fails each paste of the host's content and forgets the client's requests. What a program owned before is not
  * offered to a new client, since that would take from its user what he has just copied to paste it here.
  */
-unsigned selection_peer(Selection *selection, gboolean present, gboolean serials, gboolean no_release);
+unsigned selection_peer(Selection *selection, gboolean present, gboolean serials, gboolean no_release, gint64 now);
 
 /* A program owns the desktop's selection, or its content changed; `offers` may be empty. */
 unsigned selection_program(Selection *selection, guint32 offers);
@@ -97,20 +102,21 @@ unsigned selection_terminal(Selection *selection, guint32 offers);
 /*
  * The client's grab and release. `serial` counts only if serials were agreed; unknown types are left out of `offers`.
  */
-unsigned selection_host_grab(Selection *selection, guint32 serial, guint32 offers);
-unsigned selection_host_release(Selection *selection);
+unsigned selection_host_grab(Selection *selection, guint32 serial, guint32 offers, gint64 now);
+unsigned selection_host_release(Selection *selection, gint64 now);
 
 /*
  * A program that took the selection over and offers `offers`: could it be the host's content come back? If so the type
  * by which to compare, else 0. Compared equal, it is reported by selection_echo(), otherwise, as if not suspect, by
- * selection_program(). It is suspect if it offers only what the host does and something of it was read from us.
+ * selection_program(). It is suspect if it offers only what the host does, or did just before it gave that up, and
+ * something of it was read from us.
  */
-guint32 selection_suspect(const Selection *selection, guint32 offers);
+guint32 selection_suspect(const Selection *selection, guint32 offers, gint64 now);
 
 /*
- * It is the host's own content. The host stays the owner and learns nothing. If the program offers fewer types, the
- * selection is taken back so that none is lost, once for each grab: a program that insists may have it, as may one
- * that also offers something `foreign`, which only it can give.
+ * It is the host's own content, so the host learns nothing, and stays the owner if it is. If the program then offers
+ * fewer types, the selection is taken back so that none is lost, once for each grab: a program that insists may have
+ * it, as may one that also offers something `foreign`, which only it can give.
  */
 unsigned selection_echo(Selection *selection, guint32 offers, gboolean foreign);
 

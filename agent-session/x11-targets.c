@@ -115,7 +115,7 @@ guint32 x11_targets_type(const X11Targets *targets, Atom target, X11Form *ret_fo
     return rows[row].type;
 }
 
-static GBytes *decode_compound(const X11Targets *targets, Atom got, GByteArray *data)
+static GByteArray *decode_compound(const X11Targets *targets, Atom got, GByteArray *data)
 {
     XTextProperty property = { .value = data->data, .encoding = got, .format = 8, .nitems = data->len };
     char **list = NULL;
@@ -128,24 +128,27 @@ static GBytes *decode_compound(const X11Targets *targets, Atom got, GByteArray *
     if (list != NULL)
         XFreeStringList(list);
     g_byte_array_unref(data);
-    return g_byte_array_free_to_bytes(text);
+    return text;
 }
 
-GBytes *x11_targets_decode(const X11Targets *targets, guint32 type, Atom got, GByteArray *data)
+SinkEnd x11_targets_decode(const X11Targets *targets, guint32 type, Atom got, gsize limit, GByteArray *data,
+                           GBytes **ret_value)
 {
     X11Form form = X11_FORM_RAW;
-    if (x11_targets_type(targets, got, &form) != type) {
+    *ret_value = NULL;
+    if (data->len == 0 || x11_targets_type(targets, got, &form) != type) {
         g_byte_array_unref(data);
-        return NULL;
+        return SINK_EMPTY;
     }
     if (form == X11_FORM_COMPOUND)
-        return decode_compound(targets, got, data);
+        data = decode_compound(targets, got, data);
     gboolean plain = form == X11_FORM_PLAIN && !g_utf8_validate_len((const char *) data->data, data->len, NULL);
-    if (form != X11_FORM_LATIN1 && !plain)
-        return g_byte_array_free_to_bytes(data);
-    GByteArray *text = latin1_to_utf8(data->data, data->len);
-    g_byte_array_unref(data);
-    return g_byte_array_free_to_bytes(text);
+    if (data->len > limit || ((form == X11_FORM_LATIN1 || plain) && !latin1_to_utf8(data, limit))) {
+        g_byte_array_unref(data);
+        return SINK_REFUSED;
+    }
+    *ret_value = g_byte_array_free_to_bytes(data);
+    return SINK_DONE;
 }
 
 Atom x11_targets_encode(const X11Targets *targets, X11Form form, GByteArray *text)

@@ -12,6 +12,7 @@
 #define X11_TARGETS_H
 
 #include "selection.h"
+#include "sink.h"
 
 #include <X11/Xlib.h>
 
@@ -51,8 +52,12 @@ int x11_targets_list(const X11Targets *targets, guint32 types, Atom *ret_list);
 /* Type and form of a target; 0 for none of ours. */
 guint32 x11_targets_type(const X11Targets *targets, Atom target, X11Form *ret_form);
 
-/* What a program answered for type `type`, as it goes on the wire; NULL if it is something else. Consumes `data`. */
-GBytes *x11_targets_decode(const X11Targets *targets, guint32 type, Atom got, GByteArray *data);
+/*
+ * What a program answered for type `type`, as it goes on the wire. SINK_EMPTY if it is something else or nothing,
+ * SINK_REFUSED if it would grow beyond `limit`; NULL then. Consumes `data`.
+ */
+SinkEnd x11_targets_decode(const X11Targets *targets, guint32 type, Atom got, gsize limit, GByteArray *data,
+                           GBytes **ret_value);
 
 /* Convert UTF-8 text in place to a form; returns the property's type, None if that cannot be. */
 Atom x11_targets_encode(const X11Targets *targets, X11Form form, GByteArray *text);

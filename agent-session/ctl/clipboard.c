@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <gio/gunixfdlist.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <unistd.h>
 
 #define PIECE 65536
@@ -32,11 +33,16 @@ static void end_input(Job *job)
     job->from = -1;
 }
 
+/* Standard output may be one that does not block, as another program left it. */
 static gboolean write_all(int fd, const char *data, gsize size)
 {
     while (size > 0) {
         gssize done = write(fd, data, size);
 
+        if (done < 0 && errno == EAGAIN) {
+            poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+            continue;
+        }
         if (done < 0 && errno == EINTR) {
             continue;
         }
@@ -99,6 +105,10 @@ static void explain(const Job *job)
         advice = "The policy is in /etc/spice-pv/agent-session.conf, see spice-pv.conf(5).";
     } else if (g_strcmp0(remote, BUS_SESSION ".Error.Timeout") == 0) {
         advice = "The program that owns the clipboard did not answer; copy again there.";
+    } else if (g_error_matches(job->error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS)) {
+        advice = "The types are text/plain, image/png, image/bmp, image/tiff and image/jpeg.";
+    } else if (g_error_matches(job->error, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED)) {
+        advice = "Another one that waits for its input or its reader has to end first.";
     } else if (bus_nobody_there(job->error)) {
         g_printerr("spice-agentctl: the session daemon is not running.\n"
                    "Start it with 'systemctl --user start spice-agent-session'; see also 'spice-agentctl doctor'.\n");

@@ -337,14 +337,21 @@ static void check_pvmouse(Doctor *d)
     }
 }
 
-/* QEMU's agent and ours answer the same host on the same port, so one of them is enough. */
+/* Is a unit running, or about to be, as spice-agent-manage sees it? */
+static gboolean is_running(const Doctor *d, const char *unit)
+{
+    static const char *const states[] = {"active", "activating", "reloading", NULL};
+    g_autoptr(GVariant) properties = unit_properties(d, unit);
+
+    return properties && g_strv_contains(states, text_of(properties, "ActiveState"));
+}
+
+/* QEMU's agent and ours answer the same host on the same port, so one of them is enough: whichever was there first. */
 static void check_manage(Doctor *d)
 {
-    g_autoptr(GVariant) rival = exists(PORTS MANAGE_PORT) ? unit_properties(d, QEMU_UNIT) : NULL;
-
     if (!exists(PORTS MANAGE_PORT)) {
         say(d, OK, NULL, "port " MANAGE_PORT ": not there, the host does not manage this machine");
-    } else if (rival && g_str_equal(text_of(rival, "ActiveState"), "active")) {
+    } else if (!is_running(d, MANAGE_UNIT) && is_running(d, QEMU_UNIT)) {
         say(d, NOTE,
             "To have ours instead: sudo systemctl mask --now " QEMU_UNIT " && sudo systemctl start " MANAGE_UNIT,
             "unit " MANAGE_UNIT ": inactive, as " QEMU_UNIT " serves the port");

@@ -7,7 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    GByteArray *text = latin1_to_utf8(data, size);
+    GByteArray *text = g_byte_array_new();
+    g_byte_array_append(text, data, size);
+    if (!latin1_to_utf8(text, size + size / 2))
+        FUZZ_CHECK(text->len == size && memcmp(text->data, data, size) == 0 && latin1_to_utf8(text, 2 * size));
     FUZZ_CHECK(text->len >= size && text->len <= 2 * size);
     FUZZ_CHECK(memchr(data, 0, size) != NULL || g_utf8_validate_len((const char *) text->data, text->len, NULL));
     latin1_from_utf8(text);

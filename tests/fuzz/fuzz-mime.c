@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     GByteArray *content = g_byte_array_new();
     g_byte_array_append(content, data, size);
-    g_autoptr(GBytes) value = mime_decode(form, content);
+    g_autoptr(GBytes) value = mime_decode(form, content, 2 * size);
     FUZZ_CHECK(g_bytes_get_size(value) >= size && g_bytes_get_size(value) <= 2 * size);
     return 0;
 }

@@ -24,6 +24,7 @@ static void check(const Selection *s, unsigned flags)
     FUZZ_CHECK(!s->grabbed || s->owner == SELECTION_PROGRAM || s->owner == SELECTION_TERMINAL);
     FUZZ_CHECK(s->owner != SELECTION_HOST || (s->from_host && s->offers != 0));
     FUZZ_CHECK((s->offers & ~SELECTION_ALL) == 0 && (s->shadow & ~s->offers) == 0);
+    FUZZ_CHECK(s->left == 0 || s->owner == SELECTION_NOBODY);
 }
 
 static void answer(State *state, uint32_t wanted)
@@ -59,7 +60,7 @@ static void event(State *state, uint8_t what, uint8_t argument, uint8_t number)
     uint32_t types = argument & SELECTION_ALL, type = argument % (SELECTION_TYPES + 1);
     switch (what % 17) {
     case 0:
-        check(s, selection_peer(s, argument & 1, argument & 2, argument & 4));
+        check(s, selection_peer(s, argument & 1, argument & 2, argument & 4, state->now));
         for (type = 0; type < SELECTION_TYPES; type++)
             state->sent[type] = state->asked[type] = state->answering[type] = 0;
         break;
@@ -79,13 +80,13 @@ static void event(State *state, uint8_t what, uint8_t argument, uint8_t number)
             check(s, selection_terminal(s, types));
         break;
     case 5:
-        check(s, selection_host_grab(s, s->serial + (int8_t)number, types));
+        check(s, selection_host_grab(s, s->serial + (int8_t)number, types, state->now));
         break;
     case 6:
-        check(s, selection_host_release(s));
+        check(s, selection_host_release(s, state->now));
         break;
     case 7:
-        type = selection_suspect(s, types);
+        type = selection_suspect(s, types, state->now);
         FUZZ_CHECK(type == 0 || (types & s->seen & UINT32_C(1) << type) != 0);
         if (type != 0)
             check(s, selection_echo(s, types, number & 1));
@@ -139,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     state.selection.to_host = data[0] & 1;
     state.selection.from_host = data[0] & 2;
-    selection_peer(&state.selection, data[1] & 1, data[1] & 2, data[1] & 4);
+    selection_peer(&state.selection, data[1] & 1, data[1] & 2, data[1] & 4, state.now);
     for (size_t at = 2; at + 3 <= size; at += 3)
         event(&state, data[at], data[at + 1], data[at + 2]);
     return 0;

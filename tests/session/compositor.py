@@ -222,7 +222,8 @@ class Sway(Wlroots):
 
     def started(self):
         self.environment["SWAYSOCK"] = s.until(self.find_ipc, "sway's IPC socket")
-        self.run("swaymsg", "-t", "get_version")  # until its loop runs, SIGTERM is lost on it
+        # Its socket is there before it listens, and until its loop runs SIGTERM is lost on it.
+        s.until(lambda: self.run("swaymsg", "-t", "get_version", check=False), "sway to answer")
         if self.xwayland:
             path = os.path.join(self.directory, "display")
             s.until(lambda: os.path.exists(path), "the X display of sway")

@@ -15,12 +15,15 @@ LOGIND = "org.freedesktop.login1"
 
 
 class Object:
-    """An object that others call: `calls` is filled, `answers` maps a method to its result or a function."""
+    """An object that others call: `calls` is filled, `answers` maps a method to its result or a function.
+
+    A call whose answer is `...` goes to `held`, to be answered by the test.
+    """
 
     def __init__(self, bus, path, interface, xml_text, answers=(), properties=()):
         self.bus = bus
         self.path, self.interface = path, interface
-        self.calls = []
+        self.calls, self.held = [], []
         self.answers = dict(answers)
         self.properties = dict(properties)
         info = Gio.DBusNodeInfo.new_for_xml("<node><interface name='%s'>%s</interface></node>" % (interface, xml_text))
@@ -31,7 +34,9 @@ class Object:
         answer = self.answers.get(method)
         if callable(answer):
             answer = answer(*parameters.unpack())
-        if answer is False:
+        if answer is ...:
+            self.held.append(invocation)
+        elif answer is False:
             invocation.return_dbus_error("org.freedesktop.DBus.Error.Failed", "not today")
         else:
             invocation.return_value(answer)

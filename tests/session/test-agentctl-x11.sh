@@ -68,6 +68,12 @@ grep -q "agent-session.conf" "$work/error" || fail "copy of too much: $(cat "$wo
 head -c 1100000 /dev/zero | xclip -selection clipboard -t image/png -i
 "$ctl" paste -t image/png >"$work/out" 2>"$work/error" && fail "more than max-size was pasted"
 
+for command in copy paste; do
+    "$ctl" $command -t text/html <"$work/text" 2>"$work/error" && fail "$command of a type that is not carried"
+    grep -q "image/png" "$work/error" && ! grep -q "agent-session.conf" "$work/error" ||
+        fail "$command of a type that is not carried: $(cat "$work/error")"
+done
+
 "$ctl" doctor >"$work/doctor" && fail "doctor finds a system daemon where none is"
 for line in "ok       session daemon .* serves display $DISPLAY" "ok       clipboard: x11" "ok       displays: x11" \
     "ok       X extension XFIXES" "ok       X extension RANDR" "problem  logind does not answer"; do

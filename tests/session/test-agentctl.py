@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import dbus
 import dbus.mainloop.glib
@@ -295,6 +296,15 @@ def test_clipboard():
         os.close(write)
         check(result.returncode == 1 and not result.stderr, "closed standard output: %r" % result)
 
+        # A standard output that does not block, as one that another program has left so, is waited for.
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        process = subprocess.Popen([TOOL, "paste", "-p", "-t", "image/png"], stdout=write)
+        os.close(write)
+        time.sleep(0.5)
+        with open(read, "rb") as end:
+            check(end.read() == big and process.wait(20) == 0, "standard output that does not block")
+
         # A daemon's answer ends the command although standard input stays open, as a terminal's does.
         read, write = os.pipe()
         os.write(write, b"text")
@@ -314,11 +324,11 @@ def test_clipboard():
         check(result.returncode == 1 and b"not running" in result.stderr, "copy to nobody from a terminal: %r" % result)
 
 
-def doctor(case, *lines, absent=()):
+def doctor(case, *lines, absent=(), wrapper=()):
     """Each of `lines` is the beginning of a line that the doctor prints, `absent` of none."""
     with Case(case):
         status = 1 if machine_problems() else 0
-        out = subprocess.run([TOOL, "doctor"], capture_output=True, timeout=60)
+        out = subprocess.run([*wrapper, TOOL, "doctor"], capture_output=True, timeout=60)
         printed = out.stdout.decode().splitlines()
         for line in lines:
             status = 1 if line.startswith("problem") else status
@@ -383,6 +393,35 @@ def test_doctor():
            "note     clipboard.to-host is off", "note     files: none: disabled", absent=["note     files.enabled"])
     doctor(but(units={"spice_agent_system": ("masked", "inactive", "dead")}),
            "problem  unit spice-agent-system.service: masked")
+
+
+# A /dev with the port for management, and one for the agent where this machine has it.
+WITH_PORT = ("unshare", "--mount", "sh", "-ec", """
+mkdir -p "$XDG_RUNTIME_DIR/dev"
+mount --rbind /dev "$XDG_RUNTIME_DIR/dev"
+mount -t tmpfs none /dev
+for name in "$XDG_RUNTIME_DIR"/dev/*; do ln -s "$name" /dev; done
+mkdir -p /dev/ports
+for name in /dev/virtio-ports/*; do [ ! -e "$name" ] || ln -s "$(readlink -f "$name")" /dev/ports; done
+rm -f /dev/virtio-ports
+mv /dev/ports /dev/virtio-ports
+>/dev/virtio-ports/org.qemu.guest_agent.0
+exec "$@"
+""", "sh")
+
+
+def test_doctor_manage():
+    """Which of the two agents serves the port; neither is to be blamed for the other's."""
+    if os.getuid() != 0:
+        return
+    ours = "unit spice-agent-manage.service"
+    served = "note     %s: inactive, as qemu-guest-agent.service serves the port" % ours
+    for own, rival, line in (
+            ("active", "inactive", "ok       " + ours), ("active", "active", "ok       " + ours),
+            ("inactive", "active", served), ("inactive", "activating", served), ("inactive", "reloading", served),
+            ("failed", "active", served), ("inactive", "inactive", "problem  %s: inactive" % ours)):
+        units = {"spice_agent_manage": ("loaded", own, "x"), "qemu_guest_agent": ("loaded", rival, "x")}
+        doctor(but(units=units), line, absent=[] if line == served else [served], wrapper=WITH_PORT)
 
 
 def wayland(program, backends, **globals_):
@@ -487,6 +526,7 @@ def main():
             test_status()
             test_clipboard()
             test_doctor()
+            test_doctor_manage()
             test_doctor_compositor()
             test_doctor_start()
             test_doctor_others(os.path.join(directory, "bin"))

@@ -541,6 +541,33 @@ static void test_manager_changed(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     host_expect(f->host, "data 0 text 7");
 }
 
+/* What the user has changed at the end of a large paste, without another length, is not what the host has. */
+static void test_manager_changed_far(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    g_autoptr(GBytes) noise = cliptest_noise(MEGABYTE);
+    gsize size;
+    cliptest_grab(f, 0, 0, SET(PNG));
+    XResult *result = xprogram_paste(f->program, "CLIPBOARD", "image/png");
+    host_expect(f->host, "request 0 png");
+    host_answer(f->host, 0, PNG, g_bytes_get_data(noise, NULL), MEGABYTE, MEGABYTE);
+    host_until(result->done);
+    g_autofree guint8 *changed = g_bytes_unref_to_data(g_bytes_ref(noise), &size);
+    xprogram_offer_nothing(f->program);
+    xprogram_offer(f->program, "image/png", NULL, changed, size);
+    xprogram_own(f->program, "CLIPBOARD");
+    host_until(f->program->served == 1);
+    host_wait(200);
+    g_assert_cmpstr(f->host->log->str, ==, ""); /* the same so far */
+    changed[size - 1] ^= 1;
+    xprogram_offer_nothing(f->program);
+    xprogram_offer(f->program, "image/png", NULL, changed, size);
+    xprogram_own(f->program, "CLIPBOARD");
+    host_expect(f->host, "grab 0 #1 png");
+    host_request(f->host, 0, PNG);
+    host_expect(f->host, "data 0 png 1000000");
+    g_assert_cmpmem(f->host->data->data, f->host->data->len, changed, size);
+}
+
 static void test_manager_with_more(Fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
     cliptest_grab(f, 0, 0, SET(TEXT) | SET(PNG));
@@ -553,6 +580,25 @@ static void test_manager_with_more(Fixture *f, G_GNUC_UNUSED gconstpointer data)
     host_wait(50);
     g_assert_cmpstr(f->host->log->str, ==, "");
     g_assert_true(xprogram_owns(f->program, "CLIPBOARD"));
+}
+
+/* It takes over only what nobody owns any more. What another owns after that is the guest's. */
+static void test_manager_fills(Fixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    cliptest_grab(f, 0, 0, SET(TEXT));
+    XResult *result = xprogram_paste(f->program, "CLIPBOARD", "UTF8_STRING");
+    host_expect(f->host, "request 0 text");
+    host_answer(f->host, 0, TEXT, "host's", 6, 6);
+    host_until(result->done);
+    host_release(f->host, 0);
+    host_until(!xprogram_sees_owner(f->program, "CLIPBOARD"));
+    xprogram_offer(f->program, "UTF8_STRING", NULL, "host's", 6);
+    xprogram_own(f->program, "CLIPBOARD");
+    host_until(f->program->served == 1); /* it is compared */
+    host_wait(100);
+    g_assert_cmpstr(f->host->log->str, ==, "");
+    xprogram_own(f->program, "CLIPBOARD");
+    host_expect(f->host, "grab 0 #1 text");
 }
 
 /* The host's content goes while the manager's is being compared: the manager keeps its own. */
@@ -652,7 +698,9 @@ int main(int argc, char **argv)
     CLIPTEST_ADD("manager/same", NULL, test_manager_same);
     CLIPTEST_ADD("manager/fewer", NULL, test_manager_fewer);
     CLIPTEST_ADD("manager/changed", NULL, test_manager_changed);
+    CLIPTEST_ADD("manager/changed-far", NULL, test_manager_changed_far);
     CLIPTEST_ADD("manager/more", NULL, test_manager_with_more);
+    CLIPTEST_ADD("manager/fills", NULL, test_manager_fills);
     CLIPTEST_ADD("manager/too-late", NULL, test_manager_compared_too_late);
     CLIPTEST_ADD("owner/release-after-loss", NULL, test_release_after_loss);
     CLIPTEST_ADD("policy/to-host-off", &only_from_host, test_to_host_off);

@@ -11,6 +11,7 @@ import compositor
 import sessiond as s
 
 TEXT, PNG = 1, 2
+NAMES = {TEXT: "text/plain;charset=utf-8", PNG: "image/png"}
 LARGE = 50 * 1000 * 1000
 GREETING = "Grüße €"
 
@@ -59,6 +60,9 @@ class Case(Agent):
         body = struct.pack("<BxxxI%dI" % len(types), selection, self.serial[selection], *types)
         self.serial[selection] += 1
         self.control.send(s.message(s.GRAB, body))
+        words = ["wl-paste", "--list-types", *(["--primary"] if selection else [])]
+        s.until(lambda: {NAMES[kind] for kind in types} <= set(self.compositor.run(*words, check=False).splitlines()),
+                "the client's offer")
 
     def fetch(self, kind, selection=0):
         self.control.send(s.message(s.REQUEST, struct.pack("<BxxxI", selection, kind)))

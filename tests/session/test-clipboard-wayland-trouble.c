@@ -19,6 +19,9 @@ static const ClipboardPolicy quick = {
 static const ClipboardPolicy hasty = {
     .to_host = TRUE, .from_host = TRUE, .primary = TRUE, .max_size = 64 * MEGABYTE, .timeout_ms = 1500,
 };
+static const ClipboardPolicy large = {
+    .to_host = TRUE, .from_host = TRUE, .primary = TRUE, .max_size = 100 * MEGABYTE, .timeout_ms = 5000,
+};
 static const ClipboardPolicy small = {
     .to_host = TRUE, .from_host = TRUE, .primary = TRUE, .max_size = MEGABYTE, .timeout_ms = 1000,
 };
@@ -136,6 +139,34 @@ static void test_owner_has_too_much(WlFixture *f, G_GNUC_UNUSED gconstpointer da
     own(f, 100, "grab 0 #1 text");
     host_request(f->host, 0, TEXT);
     host_expect(f->host, "data 0 text 100");
+}
+
+/* The program offers so many bytes of Latin-1, each of which is two in UTF-8. */
+static void own_latin1(WlFixture *f, gsize size, const char *line)
+{
+    static const char *const names[] = { "STRING", NULL };
+    g_autofree char *text = g_strnfill(size, '\xe9');
+    wlprogram_content(f->program, text, size);
+    wlprogram_own(f->program, 0, names);
+    host_expect(f->host, line);
+}
+
+/* What becomes larger on the wire is held once, and is refused before it is too large. */
+static void test_owner_widens(WlFixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    own_latin1(f, 60 * MEGABYTE, "grab 0 #0 text");
+    gsize before = cliptest_memory();
+    cliptest_memory_reset();
+    host_request(f->host, 0, TEXT);
+    host_expect(f->host, "refused clipboard to-host: the content is larger than allowed");
+    wlcliptest_assert_memory(cliptest_memory_peak(), before + 70 * MEGABYTE / 1024);
+    own_latin1(f, 40 * MEGABYTE, "grab 0 #1 text");
+    before = cliptest_memory();
+    cliptest_memory_reset();
+    f->host->room = 0;
+    host_request(f->host, 0, TEXT);
+    host_expect(f->host, "data 0 text 80000000");
+    wlcliptest_assert_memory(cliptest_memory_peak(), before + 90 * MEGABYTE / 1024);
 }
 
 /* A thousand names, some of them as long as a message can be; the known one is the last. */
@@ -343,13 +374,18 @@ static void test_too_many_pastes(WlFixture *f, G_GNUC_UNUSED gconstpointer data)
 
 /* --- Clipboard managers --- */
 
-/* It takes over what it has just read, as it is kept when its owner ends. */
-static void manage(WlFixture *f, const char *text, const char *const *names)
+static void read_text(WlFixture *f)
 {
     WlResult *result = wlprogram_paste(f->program, 0, UTF8);
     host_expect(f->host, "request 0 text");
     host_answer(f->host, 0, TEXT, "host's", 6, 6);
     host_until(result->done);
+}
+
+/* It takes over what it has just read, as it is kept when its owner ends. */
+static void manage(WlFixture *f, const char *text, const char *const *names)
+{
+    read_text(f);
     wlprogram_content(f->program, text, strlen(text));
     wlprogram_own(f->program, 0, names);
     wlprogram_sync(f->program);
@@ -389,6 +425,22 @@ static void test_manager_changed(WlFixture *f, G_GNUC_UNUSED gconstpointer data)
     host_expect(f->host, "grab 0 #1 text");
     host_request(f->host, 0, TEXT);
     host_expect(f->host, "data 0 text 7");
+}
+
+/* It takes over only what nobody owns any more. What another owns after that is the guest's. */
+static void test_manager_fills(WlFixture *f, G_GNUC_UNUSED gconstpointer data)
+{
+    wlcliptest_grab(f, 0, 0, SET(TEXT));
+    read_text(f);
+    host_release(f->host, 0);
+    host_until(!wlprogram_sees(f->program, 0, "UTF8_STRING"));
+    wlprogram_content(f->program, "host's", 6);
+    wlprogram_own(f->program, 0, text_names);
+    host_until(f->program->served == 1); /* it is compared */
+    host_wait(100);
+    g_assert_cmpstr(f->host->log->str, ==, "");
+    wlprogram_own(f->program, 0, text_names);
+    host_expect(f->host, "grab 0 #1 text");
 }
 
 /* A real one, made of wl-clipboard's programs: it takes over each content that it has not got yet. */
@@ -458,6 +510,7 @@ int main(int argc, char **argv)
     WLCLIPTEST_ADD("owner/vanishes", NULL, test_owner_vanishes);
     WLCLIPTEST_ADD("owner/changes", NULL, test_owner_changes);
     WLCLIPTEST_ADD("owner/too-much", &small, test_owner_has_too_much);
+    WLCLIPTEST_ADD("owner/widens", &large, test_owner_widens);
     WLCLIPTEST_ADD("owner/many-names", NULL, test_owner_has_many_names);
     WLCLIPTEST_ADD("owner/raves", NULL, test_owner_raves);
     WLCLIPTEST_ADD("client/raves", NULL, test_client_raves);
@@ -470,6 +523,7 @@ int main(int argc, char **argv)
     WLCLIPTEST_ADD("reader/too-many", NULL, test_too_many_pastes);
     WLCLIPTEST_ADD("manager/same", NULL, test_manager_same);
     WLCLIPTEST_ADD("manager/fewer", NULL, test_manager_fewer);
+    WLCLIPTEST_ADD("manager/fills", NULL, test_manager_fills);
     WLCLIPTEST_ADD("manager/changed", NULL, test_manager_changed);
     WLCLIPTEST_ADD("manager/of-tools", NULL, test_manager_of_tools);
     WLCLIPTEST_ADD("compositor/dies", NULL, test_compositor_dies);

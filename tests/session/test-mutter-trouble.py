@@ -182,7 +182,7 @@ def absurd_states():
                 (GOOD[0], [shown("Virtual-1", scale=-2.0)], GOOD_LAYOUT),
                 (GOOD[0], [shown("Virtual-1", scale=1e-300)], GOOD_LAYOUT),
                 (GOOD[0], [shown("Virtual-1", -2147483648, 2147483647)],
-                 [("Virtual-1", 1280, 800, -2147483648, 2147483647, 1280, 800, 0)]),
+                 [("Virtual-1", 0, 0, 0, 0, 0, 0, 0)]),
                 (GOOD[0], [shown("Virtual-1", scale=3.0, transform=7)], [("Virtual-1", 1280, 800, 0, 0, 267, 427, 7)]),
                 ([monitor("Virtual-%d" % (i % 20), mode("a", 100, 100, is_current=1)) for i in range(200)],
                  [shown("Virtual-%d" % i, 100 * i) for i in range(200)], None),
@@ -260,6 +260,24 @@ def apply_trouble():
         case.displays.answers["GetCurrentState"] = lambda: state(*GOOD, serial=serial[0])
         assert case.ask((1024, 768, 0, 0))
         assert done == [[(0, 0, 1.0, 0, True, [("Virtual-1", "b", {})])]], done
+        # A client that leaves is not there for its answer, and the next one gets none but its own.
+        body = struct.pack("<IIIIIii", 1, 1, 768, 1024, 32, 0, 0)
+        case.displays.answers["ApplyMonitorsConfig"] = SILENT
+        case.displays.answers["GetCurrentState"] = lambda: state(*GOOD, serial=serial[0])
+        case.displays.emit("MonitorsChanged")
+        s.until(lambda: case.agent.layouts[-1] == GOOD_LAYOUT, "it to be read")
+        case.agent.control.send(s.message(s.MONITORS_CONFIG, body))
+        s.until(lambda: case.displays.kept, "the call")
+        for end in case.agent.control, case.agent.files:
+            end.send(s.message(s.CLIENT_DISCONNECTED, b""))
+        case.agent.client()
+        case.agent.control.send(s.message(s.MONITORS_CONFIG, body))
+        case.displays.answers["ApplyMonitorsConfig"] = apply
+        case.displays.kept.pop().return_dbus_error("org.freedesktop.DBus.Error.Failed", "overtaken")
+        assert struct.unpack("<II", case.agent.control.take(s.REPLY))[1] == 1
+        s.settle()
+        case.agent.control.read()
+        assert not [kind for kind, _ in case.agent.control.messages if kind == s.REPLY]
         # The service goes away with a call under way: the request is answered, and the reason is told.
         case.displays.answers["ApplyMonitorsConfig"] = SILENT
         body = struct.pack("<IIIIIii", 1, 1, 800, 1280, 32, 0, 0)
@@ -272,10 +290,28 @@ def apply_trouble():
         assert case.backend("clipboard").startswith("mutter")
 
 
-def no_answer():
-    """Services that do not answer, or with something else than they should."""
+def slow_start():
+    """A compositor that is still busy with its own start, as under load, has its services before it answers."""
     with Case() as case:
-        case.displays.answers["GetCurrentState"] = SILENT
+        case.displays.answers["GetCurrentState"] = case.clipboard.answers["EnableClipboard"] = SILENT
+        case.start()
+        case.agent.client()
+        case.grab(0)
+        for service in case.displays, case.clipboard:
+            s.until(lambda: service.kept, "the call")
+        time.sleep(11)
+        case.displays.answers["GetCurrentState"] = lambda: state(*GOOD)
+        case.displays.kept.pop().return_value(state(*GOOD))
+        case.clipboard.kept.pop().return_value(None)
+        s.until(lambda: case.agent.layouts == [GOOD_LAYOUT], "the layout")
+        s.until(lambda: case.clipboard.calls == ["EnableClipboard", "SetSelection"], "the host's content")
+        assert case.backend("displays") == "mutter"
+
+
+def no_answer():
+    """Services that do not answer what they did before, or with something else than they should."""
+    with Case() as case:
+        case.displays.answers["GetCurrentState"] = "no"
         case.remote.answers["CreateSession"] = "Session creation inhibited"
         case.start()
         s.until(lambda: case.backend("clipboard") ==
@@ -283,6 +319,13 @@ def no_answer():
         s.until(lambda: case.backend("displays") == "none: the compositor does not say what monitors it has",
                 "the reason")
         assert case.daemon.text().count("no displays:") == 1
+    with Case() as case:
+        case.start()
+        case.client()
+        case.displays.answers["GetCurrentState"] = SILENT
+        case.displays.emit("MonitorsChanged")
+        case.daemon.wait_log("it does not say what monitors it has: Timeout was reached")
+        assert case.backend("displays") == "mutter"
     with Case() as case:
         case.clipboard.answers["EnableClipboard"] = "no"
         case.start()
@@ -309,11 +352,10 @@ def locked():
             screen.emit("ActiveChanged", GLib.Variant("(b)", (True,)))
             case.clipboard.emit("Closed")
             s.until(lambda: case.backend("clipboard").startswith("none"), "the end")
-            screen.emit("ActiveChanged", GLib.Variant("(b)", (False,)))  # as it may also come too early
+            screen.emit("ActiveChanged", GLib.Variant("(b)", (False,)))  # as it may come too early
             s.until(lambda: "inhibited" in case.backend("clipboard"), "another end")
             case.remote.answers["CreateSession"] = GLib.Variant("(o)", (SESSION_PATH,))
             del case.clipboard.calls[:]
-            screen.emit("ActiveChanged", GLib.Variant("(b)", (False,)))
             s.until(lambda: case.clipboard.calls == ["EnableClipboard", "SetSelection"], "the host's content")
             assert case.backend("clipboard").startswith("mutter")
         screen.emit("ActiveChanged", GLib.Variant("(s)", ("odd",)))
@@ -371,8 +413,13 @@ def clipboard_trouble():
         start = time.monotonic()
         assert case.request() == (0, b"")
         assert time.monotonic() - start < 0.3
-        # An answer that comes when nobody waits for it any more is closed.
+        # A compositor that does not answer is not asked again.
         case.clipboard.answers["SelectionRead"] = SILENT
+        start = time.monotonic()
+        assert case.request() == (0, b"")
+        assert time.monotonic() - start < 20, "as long as one call may take"
+        del case.clipboard.kept[:]
+        # An answer that comes when nobody waits for it any more is closed.
         case.agent.control.send(s.message(s.REQUEST, struct.pack("<B3xI", 0, TEXT)))
         s.until(lambda: case.clipboard.kept, "the call")
         case.own(UTF8)
@@ -441,4 +488,4 @@ def transfers():
             os.close(fd)
 
 
-s.main("mutter-trouble", [absurd_states, apply_trouble, no_answer, locked, clipboard_trouble, transfers])
+s.main("mutter-trouble", [absurd_states, apply_trouble, slow_start, no_answer, locked, clipboard_trouble, transfers])

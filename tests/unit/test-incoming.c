@@ -13,9 +13,10 @@
 #include <glib/gstdio.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-static bool no_tmpfile, no_noreplace;
+static bool no_tmpfile, no_noreplace, no_sizes;
 
 int openat(int dir, const char *path, int flags, ...)
 {
@@ -43,6 +44,18 @@ int renameat2(int old_dir, const char *old, int new_dir, const char *new, unsign
         return -1;
     }
     return real(old_dir, old, new_dir, new, flags);
+}
+
+/* As of ramfs, and of a tmpfs without a limit. */
+int fstatvfs(int fd, struct statvfs *fs)
+{
+    static int (*real)(int, struct statvfs *);
+    if (real == NULL)
+        *(void **) &real = dlsym(RTLD_NEXT, "fstatvfs");
+    int result = real(fd, fs);
+    if (no_sizes)
+        fs->f_blocks = fs->f_bfree = fs->f_bavail = 0;
+    return result;
 }
 
 static char *entries(const char *path)
@@ -137,6 +150,15 @@ static void test_clean(const char *dir)
     incoming_clean("/nonexistent");
 }
 
+static void test_space(const char *dir)
+{
+    g_autoptr(Incoming) incoming = incoming_new(dir, NULL);
+    CHECK(incoming_space(incoming) < G_MAXUINT64);
+    no_sizes = true;
+    CHECK_EQ(incoming_space(incoming), G_MAXUINT64);
+    no_sizes = false;
+}
+
 int main(void)
 {
     g_autofree char *dir = g_dir_make_tmp(NULL, NULL);
@@ -148,6 +170,9 @@ int main(void)
     }
     check_case("fails");
     test_new_fails(dir);
+    check_case("space");
+    no_tmpfile = no_noreplace = false;
+    test_space(dir);
     check_case("clean");
     test_clean(dir);
     CHECK_EQ(rmdir(dir), 0);

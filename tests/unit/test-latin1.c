@@ -34,8 +34,15 @@ int main(void)
     guint8 all[256];
     for (guint i = 0; i < sizeof all; i++)
         all[i] = i;
-    GByteArray *utf8 = latin1_to_utf8(all, sizeof all);
+    GByteArray *utf8 = g_byte_array_new();
+    check_case("nothing");
+    CHECK(latin1_to_utf8(utf8, 0) && utf8->len == 0);
+    check_case("all characters, one too many");
+    g_byte_array_append(utf8, all, sizeof all);
+    CHECK(!latin1_to_utf8(utf8, sizeof all + 127));
+    CHECK(utf8->len == sizeof all && memcmp(utf8->data, all, sizeof all) == 0);
     check_case("all characters");
+    CHECK(latin1_to_utf8(utf8, sizeof all + 128));
     CHECK(utf8->len == 128 + 2 * 128);
     CHECK(g_utf8_validate_len((const char *) utf8->data + 1, utf8->len - 1, NULL)); /* NUL is not text to GLib */
     latin1_from_utf8(utf8);

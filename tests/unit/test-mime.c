@@ -123,12 +123,16 @@ static void test_decode(void)
         check_case("content %zu", i);
         GByteArray *data = g_byte_array_new();
         g_byte_array_append(data, (const guint8 *) contents[i].data, strlen(contents[i].data));
-        g_autoptr(GBytes) value = mime_decode(contents[i].form, data);
+        g_autoptr(GBytes) value = mime_decode(contents[i].form, data, 5);
         gsize size;
         const void *got = g_bytes_get_data(value, &size);
         CHECK_EQ(size, strlen(contents[i].want));
         CHECK(size == 0 || memcmp(got, contents[i].want, size) == 0);
     }
+    check_case("too large as UTF-8");
+    GByteArray *data = g_byte_array_new();
+    g_byte_array_append(data, (const guint8 *) "caf\xe9", 4);
+    CHECK(mime_decode(MIME_FORM_PLAIN, data, 4) == NULL);
 }
 
 int main(void)

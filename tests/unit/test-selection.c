@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The selection state machine as text: one event a line, then => and what it must answer. Times are milliseconds, the
- * timeout of `expire` and `deadline` is 1000. Events that answer with flags show them in the order of the flags.
+ * timeout of `expire` and `deadline` is 1000; where a time seldom matters it stands after "at". Events that answer with
+ * flags show them in the order of the flags.
  */
 #include "selection.h"
 
@@ -321,6 +322,51 @@ static const Case cases[] = {
       "asked text => none\n"
       "nobody => -\n"
       "program text => grab 1 text\n" },
+    { "manager-fills-what-the-host-gave-up",
+      "peer serial no-release => -\n"
+      "grab 0 text png => own text png\n"
+      "ask text 0 => send\n"
+      "answer text 1 => deliver text\n"
+      "answered text delivered\n"
+      "release at 5000 => disown\n"
+      "nobody => -\n"
+      "suspect png at 5001 => none\n"
+      "suspect text bmp at 5001 => none\n"
+      "suspect text at 5001 => text\n"
+      "echo text => -\n"
+      "asked text => none\n"
+      "ask text 5002 => nothing\n"
+      "suspect text at 5002 => none\n"
+      "program text => grab 1 text\n" },
+    { "manager-fills-when-the-client-has-changed",
+      "peer serial no-release => -\n"
+      "grab 0 text => own text\n"
+      "ask text 0 => send\n"
+      "answer text 1 => deliver text\n"
+      "answered text delivered\n"
+      "peer serial no-release at 5000 => disown\n"
+      "suspect text at 5001 => text\n"
+      "echo text => -\n" },
+    { "user-copies-what-the-host-gave-up-long-ago",
+      "peer serial no-release => -\n"
+      "grab 0 text => own text\n"
+      "ask text 0 => send\n"
+      "answer text 1 => deliver text\n"
+      "answered text delivered\n"
+      "release at 5000 => disown\n"
+      "suspect text at 6999 => text\n"
+      "suspect text at 7000 => none\n"
+      "program text => grab 1 text\n" },
+    { "program-copies-after-the-host-gave-up",
+      "peer serial no-release => -\n"
+      "grab 0 text => own text\n"
+      "ask text 0 => send\n"
+      "answer text 1 => deliver text\n"
+      "answered text delivered\n"
+      "release at 5000 => disown\n"
+      "program text => grab 1 text\n"
+      "nobody => release\n"
+      "suspect text at 5001 => none\n" },
 };
 
 static guint32 type_of(const char *word)
@@ -379,6 +425,14 @@ static gint64 ms(const char *word)
     return g_ascii_strtoll(word, NULL, 10) * 1000;
 }
 
+/* The time after "at"; 0 without. */
+static gint64 time_in(char **words)
+{
+    while (*words != NULL && !g_str_equal(*words, "at"))
+        words++;
+    return *words != NULL ? ms(words[1]) : 0;
+}
+
 static void run_event(Selection *s, char **word, GString *out)
 {
     static const char *const ask[] = { "send", "join", "wait", "nothing" };
@@ -392,9 +446,9 @@ static void run_event(Selection *s, char **word, GString *out)
         s->from_host = g_strv_contains(words, "from-host");
     } else if (g_str_equal(event, "peer")) {
         gboolean serials = g_strv_contains(words, "serial"), no_release = g_strv_contains(words, "no-release");
-        add_flags(out, s, selection_peer(s, TRUE, serials, no_release));
+        add_flags(out, s, selection_peer(s, TRUE, serials, no_release, time_in(word)));
     } else if (g_str_equal(event, "gone")) {
-        add_flags(out, s, selection_peer(s, FALSE, FALSE, FALSE));
+        add_flags(out, s, selection_peer(s, FALSE, FALSE, FALSE, time_in(word)));
     } else if (g_str_equal(event, "program")) {
         add_flags(out, s, selection_program(s, types_of(word)));
     } else if (g_str_equal(event, "found")) {
@@ -405,11 +459,11 @@ static void run_event(Selection *s, char **word, GString *out)
         add_flags(out, s, selection_terminal(s, types_of(word)));
     } else if (g_str_equal(event, "grab")) {
         guint32 serial = g_ascii_strtoull(word[1], NULL, 10);
-        add_flags(out, s, selection_host_grab(s, serial, types_of(word)));
+        add_flags(out, s, selection_host_grab(s, serial, types_of(word), time_in(word)));
     } else if (g_str_equal(event, "release")) {
-        add_flags(out, s, selection_host_release(s));
+        add_flags(out, s, selection_host_release(s, time_in(word)));
     } else if (g_str_equal(event, "suspect")) {
-        g_string_append_printf(out, " %s", TYPES[selection_suspect(s, types_of(word))]);
+        g_string_append_printf(out, " %s", TYPES[selection_suspect(s, types_of(word), time_in(word))]);
     } else if (g_str_equal(event, "echo")) {
         add_flags(out, s, selection_echo(s, types_of(word), g_strv_contains(words, "foreign")));
     } else if (g_str_equal(event, "ask")) {
