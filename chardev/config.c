@@ -114,16 +114,22 @@ static gboolean read_drop_ins(Config *config, const char *path, GError **error)
 
 Config *config_load(const char *dir, const char *name, const ConfigKey *keys, GError **error)
 {
+    g_autofree char *path = g_strdup_printf("%s/%s.conf", dir ? dir : CONFIG_DIR, name);
+
+    return config_load_file(path, keys, error);
+}
+
+Config *config_load_file(const char *path, const ConfigKey *keys, GError **error)
+{
     g_autoptr(Config) config = g_new0(Config, 1);
-    g_autofree char *file = g_strdup_printf("%s/%s.conf", dir ? dir : CONFIG_DIR, name);
-    g_autofree char *drop_ins = g_strconcat(file, ".d", NULL);
+    g_autofree char *drop_ins = g_strconcat(path, ".d", NULL);
 
     config->keys = keys;
     while (keys[config->count].group) {
         config->count++;
     }
     config->values = g_new0(Value, config->count);
-    if (!read_file(config, file, error) || !read_drop_ins(config, drop_ins, error)) {
+    if (!read_file(config, path, error) || !read_drop_ins(config, drop_ins, error)) {
         return NULL;
     }
     return g_steal_pointer(&config);

@@ -22,6 +22,9 @@ typedef struct ConfigKey {
 
 /* Read `dir`/`name`.conf and its drop-ins. `keys` must outlive the result. `dir` NULL means CONFIG_DIR. */
 Config *config_load(const char *dir, const char *name, const ConfigKey *keys, GError **error);
+
+/* The same of the file `path` and the drop-ins of `path`.d/. */
+Config *config_load_file(const char *path, const ConfigKey *keys, GError **error);
 void config_free(Config *config);
 
 /*

@@ -53,6 +53,25 @@ void demux_set_size(Demux *demux, uint32_t display, uint32_t w, uint32_t h)
     }
 }
 
+static bool has_size(const Demux *demux, uint32_t display)
+{
+    return display < LIMIT_DISPLAYS && demux->size[display].w > 0 && demux->size[display].h > 0;
+}
+
+bool demux_clamp(const Demux *demux, VdagentMouseState *mouse)
+{
+    uint32_t right, bottom;
+
+    if (!has_size(demux, mouse->display)) {
+        return false;
+    }
+    right = demux->size[mouse->display].w - 1;
+    bottom = demux->size[mouse->display].h - 1;
+    mouse->x = mouse->x < right ? mouse->x : right;
+    mouse->y = mouse->y < bottom ? mouse->y : bottom;
+    return true;
+}
+
 static PvmouseFrame to_frame(Demux *demux, uint32_t port, const VdagentMouseState *mouse)
 {
     PvmouseFrame frame = { .type = PVMOUSE_STATE, .sequence = ++demux->sequence };
@@ -74,7 +93,7 @@ static PvmouseFrame to_frame(Demux *demux, uint32_t port, const VdagentMouseStat
     if (steps & VD_AGENT_DBUTTON_MASK) {
         frame.wheel -= PVMOUSE_DETENT;
     }
-    if (mouse->display < LIMIT_DISPLAYS && demux->size[mouse->display].w > 0 && demux->size[mouse->display].h > 0) {
+    if (has_size(demux, mouse->display)) {
         frame.display = mouse->display;
         frame.x = pvmouse_from_pixel(mouse->x, demux->size[mouse->display].w);
         frame.y = pvmouse_from_pixel(mouse->y, demux->size[mouse->display].h);

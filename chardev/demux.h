@@ -62,6 +62,9 @@ void demux_set_caps(Demux *demux, const Caps *caps);
 /* Pixels of a display's mode; 0x0 for a display that is not there. Displays from LIMIT_DISPLAYS on are ignored. */
 void demux_set_size(Demux *demux, uint32_t display, uint32_t w, uint32_t h);
 
+/* Take a position beyond the display's edge for the edge; false, and nothing is done, if it is on no display. */
+bool demux_clamp(const Demux *demux, VdagentMouseState *mouse);
+
 /*
  * The next event out of `in`. The same reader must be passed until DEMUX_MORE, since an unfinished piece borrows from
  * it. Positions beyond the display's edge are taken as the edge.

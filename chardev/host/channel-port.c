@@ -3,7 +3,8 @@
  * channel-port.c - a named port: a terminal, or a service such as WebDAV that the client serves.
  *
  * The client is told whether the port is open: QEMU is connected and, where QMP tells, the guest has opened it. What the
- * client sends to a port that is closed is dropped, so that no later reader gets it.
+ * client sends to a port that is closed is dropped, so that no later reader gets it. The last words of a machine that
+ * has ended wait for the client.
  */
 #include "channel.h"
 
@@ -25,6 +26,11 @@ static void update(Channel *channel)
         spice_server_port_event(&channel->device, open ? SPICE_PORT_EVENT_OPENED : SPICE_PORT_EVENT_CLOSED);
     }
     channel_wake(channel);
+}
+
+static void start(Channel *channel)
+{
+    endpoint_keep_rest(channel->endpoint);
 }
 
 static void connected(Channel *channel, gboolean is)
@@ -57,6 +63,7 @@ const ChannelClass channel_port = {
     .renews = TRUE,
     .kind = SPICE_CHANNEL_PORT,
     .size = sizeof(PortChannel),
+    .start = start,
     .connected = connected,
     .input = channel_pass_input,
     .writable = channel_wake,

@@ -68,6 +68,21 @@ static void remember(SmartcardChannel *card, const VscMessage *message)
     }
 }
 
+/* How many commands are still without an answer, when the client has said this. */
+static guint asked_after(const SmartcardChannel *card, const VscMessage *message)
+{
+    switch (message->type) {
+    case VSC_TYPE_APDU:
+    case VSC_TYPE_ERROR:
+        return card->asked > 0 ? card->asked - 1 : 0;
+    case VSC_TYPE_READER_REMOVE:
+    case VSC_TYPE_CARD_REMOVE:
+        return 0; /* nobody is there to answer */
+    default:
+        return card->asked;
+    }
+}
+
 static int server_write(Channel *channel, const uint8_t *data, int size)
 {
     SmartcardChannel *card = (SmartcardChannel *)channel;
@@ -84,7 +99,11 @@ static int server_write(Channel *channel, const uint8_t *data, int size)
             continue;
         }
         remember(card, &message);
-        if (message.type == VSC_TYPE_APDU && card->asked > 0 && --card->asked == ASKED_MAX - 1) {
+
+        gboolean waits = card->asked >= ASKED_MAX;
+
+        card->asked = asked_after(card, &message);
+        if (waits && card->asked < ASKED_MAX) {
             endpoint_pause(channel->endpoint, FALSE);
             channel_wake_later(channel);
         }

@@ -2,9 +2,10 @@
 /*
  * channel-vdagent.c - the agent's port: I/O around vdiport.h.
  *
- * The device is registered with libspice-server while there is any way for the pointer or an agent that talks: that is
- * what makes a client use its own pointer. It may not go or come inside one of libspice-server's calls, so what has to follow
- * from bytes is done in settle(), when the call has returned, but for the pointer: that goes out at once.
+ * The device is registered with libspice-server while there is any way for the pointer or an agent that talks, or one
+ * that is stuck: that is what makes a client use its own pointer. It may not go or come inside one of libspice-server's
+ * calls, so what has to follow from bytes is done in settle(), when the call has returned, but for the pointer: that
+ * goes out at once.
  */
 #include "channel.h"
 #include "core.h"
@@ -102,7 +103,8 @@ static void settle(gpointer user)
     }
     sinks_update(channel->context->sinks);
 
-    gboolean wanted = (vdiport_has_agent(agent->port) || sinks_current(channel->context->sinks) != SINKS_NONE) &&
+    gboolean wanted = (vdiport_has_agent(agent->port) || vdiport_may_go_on(agent->port) ||
+                       sinks_current(channel->context->sinks) != SINKS_NONE) &&
                       now_ms() >= agent->expelled_until;
 
     set_registered(agent, wanted);
@@ -149,6 +151,8 @@ static gboolean tick(gpointer user)
 
     agent->timer = 0;
     agent->deadline = INT64_MAX;
+    /* What a slow guest has taken counts: the kernel tells of room only when three quarters of the buffer are free. */
+    write_to_guest(agent);
     vdiport_tick(agent->port, now_ms());
     settle(agent);
     return G_SOURCE_REMOVE;
@@ -159,6 +163,11 @@ static gboolean tick(gpointer user)
 static void on_pointer(const PvmouseFrame *frame, const VdagentMouseState *raw, void *user)
 {
     sinks_state(((VdagentChannel *)user)->base.context->sinks, frame, raw);
+}
+
+static void on_lost(size_t count, void *user)
+{
+    sinks_lose(((VdagentChannel *)user)->base.context->sinks, SINKS_LEGACY, count);
 }
 
 static void on_agent(const Caps *caps, void *user)
@@ -240,9 +249,9 @@ static void legacy_release(const PvmouseFrame *frame, const VdagentMouseState *r
 static void start(Channel *channel)
 {
     static const VdiportEvents events = {
-        .pointer = on_pointer, .agent = on_agent,           .monitors = on_monitors,
-        .reopen = on_reopen,   .kick_client = on_kick_client, .refused = on_refused,
-        .restart_server = on_restart,
+        .pointer = on_pointer,         .lost = on_lost,     .agent = on_agent,
+        .monitors = on_monitors,       .reopen = on_reopen, .kick_client = on_kick_client,
+        .restart_server = on_restart,  .refused = on_refused,
     };
     VdagentChannel *agent = (VdagentChannel *)channel;
     const OptionsPolicy *policy = &channel->context->options->policy;

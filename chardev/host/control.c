@@ -118,12 +118,13 @@ gboolean control_print(const Options *options, GError **error)
     g_autofree gchar *path = control_path(options);
     g_autoptr(GSocketClient) client = g_socket_client_new();
     g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
-    g_autoptr(GSocketConnection) connection =
-        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, error);
     g_autofree gchar *text = g_malloc(STATUS_MAX + 1);
     gsize size;
 
-    g_socket_client_set_timeout(client, TIMEOUT_S);
+    g_socket_client_set_timeout(client, TIMEOUT_S); /* of the sockets that it makes from now on */
+
+    g_autoptr(GSocketConnection) connection =
+        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, error);
 
     if (!connection) {
         g_prefix_error(error, "spicevmc for %s does not run, or may not be asked: %s: ", options->name, path);

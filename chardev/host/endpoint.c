@@ -29,7 +29,7 @@ struct Endpoint {
     guint retry_id;
     int fd; /* of the peer, or -1 */
     Peer *peer;
-    gboolean paused, full;
+    gboolean paused, full, keeps;
     gboolean dispatching; /* what is watched is settled at its end: each change costs a wake-up of the loop */
     GIOCondition watched;
     LogPeer log;
@@ -44,7 +44,11 @@ static void update(Endpoint *endpoint)
 
     if (endpoint->peer && !endpoint->dispatching && endpoint->watched != wanted) {
         endpoint->watched = wanted;
-        g_source_modify_unix_fd(&endpoint->peer->source, endpoint->peer->tag, wanted);
+        if (endpoint->peer->tag) {
+            g_source_modify_unix_fd(&endpoint->peer->source, endpoint->peer->tag, wanted);
+        } else {
+            endpoint->peer->tag = g_source_add_unix_fd(&endpoint->peer->source, endpoint->fd, wanted);
+        }
     }
 }
 
@@ -64,7 +68,7 @@ static void drop_peer(Endpoint *endpoint)
 
 static void try_later(Endpoint *endpoint)
 {
-    if (!endpoint->listener) {
+    if (!endpoint->listener && endpoint->retry_id == 0) {
         endpoint->retry_id = g_timeout_add_seconds(RETRY_S, retry, endpoint);
     }
 }
@@ -73,6 +77,27 @@ static void lose_peer(Endpoint *endpoint)
 {
     drop_peer(endpoint);
     endpoint->events.connected(FALSE, endpoint->user);
+    try_later(endpoint);
+}
+
+static gboolean leaves_rest(const Endpoint *endpoint)
+{
+    guint8 byte;
+
+    return endpoint->keeps && endpoint->paused && !endpoint->broken &&
+           recv(endpoint->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/*
+ * The peer has gone while nobody reads. What it has written waits in the socket, which leaves the poll: that would
+ * report the end for ever.
+ */
+static void peer_left(Endpoint *endpoint)
+{
+    g_source_remove_unix_fd(&endpoint->peer->source, endpoint->peer->tag);
+    endpoint->peer->tag = NULL;
+    endpoint->watched = 0;
+    endpoint->full = FALSE;
     try_later(endpoint);
 }
 
@@ -86,7 +111,7 @@ static void peer_failed(Endpoint *endpoint)
 static gboolean peer_dispatch(GSource *source, GSourceFunc callback, gpointer user)
 {
     Endpoint *endpoint = ((Peer *)source)->endpoint;
-    GIOCondition ready = g_source_query_unix_fd(source, endpoint->peer->tag);
+    GIOCondition ready = endpoint->peer->tag ? g_source_query_unix_fd(source, endpoint->peer->tag) : 0;
 
     (void)callback, (void)user;
     endpoint->dispatching = TRUE;
@@ -97,8 +122,12 @@ static gboolean peer_dispatch(GSource *source, GSourceFunc callback, gpointer us
     if (endpoint->peer && (ready & G_IO_IN) && !endpoint->paused && !endpoint->broken) {
         endpoint->events.input(endpoint->user);
     }
-    if (endpoint->peer && (endpoint->broken || ((ready & (G_IO_HUP | G_IO_ERR)) && !(ready & G_IO_IN)) ||
-                           ((ready & G_IO_HUP) && endpoint->paused))) {
+
+    gboolean gone = ready & (G_IO_HUP | G_IO_ERR) && (endpoint->paused || !(ready & G_IO_IN));
+
+    if (endpoint->peer && gone && leaves_rest(endpoint)) {
+        peer_left(endpoint);
+    } else if (endpoint->peer && (gone || endpoint->broken)) {
         lose_peer(endpoint);
     }
     endpoint->dispatching = FALSE;
@@ -112,6 +141,7 @@ static void take_peer(Endpoint *endpoint, int fd)
 {
     GSource *source = g_source_new(&peer_funcs, sizeof(Peer));
 
+    g_clear_handle_id(&endpoint->retry_id, g_source_remove);
     endpoint->fd = fd;
     endpoint->paused = endpoint->full = endpoint->broken = FALSE;
     endpoint->peer = (Peer *)source;
@@ -159,6 +189,9 @@ static gboolean try_connect(Endpoint *endpoint)
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         close(fd);
         return FALSE;
+    }
+    if (endpoint->fd >= 0) {
+        lose_peer(endpoint); /* it had left */
     }
     take_peer(endpoint, fd);
     return TRUE;
@@ -208,6 +241,11 @@ void endpoint_free(Endpoint *endpoint)
     }
 }
 
+void endpoint_keep_rest(Endpoint *endpoint)
+{
+    endpoint->keeps = TRUE;
+}
+
 gboolean endpoint_is_connected(const Endpoint *endpoint)
 {
     return endpoint->fd >= 0 && !endpoint->broken;
@@ -239,6 +277,9 @@ gsize endpoint_write(Endpoint *endpoint, const guint8 *data, gsize size)
     ssize_t sent = send(endpoint->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        if (endpoint->keeps && (errno == EPIPE || errno == ECONNRESET)) {
+            return size; /* nobody takes it; the end is found by reading up to it */
+        }
         peer_failed(endpoint);
         return 0;
     }

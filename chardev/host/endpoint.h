@@ -32,6 +32,13 @@ Endpoint *endpoint_new(const Options *options, const OptionsChannel *channel, co
 /* Removes a socket that we made. NULL is fine. */
 void endpoint_free(Endpoint *endpoint);
 
+/*
+ * What a peer has written before it went is still read, though the endpoint is paused; until then it counts as
+ * connected, and what is written to it is lost. The next peer ends that, too. Without this, a peer that goes while the
+ * endpoint is paused is gone at once, and the rest with it.
+ */
+void endpoint_keep_rest(Endpoint *endpoint);
+
 gboolean endpoint_is_connected(const Endpoint *endpoint);
 
 /* Read at most `size` bytes; 0 when there is nothing now or no peer. */

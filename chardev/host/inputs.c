@@ -7,6 +7,7 @@
 #define EXTENDED_1 0xe1u
 #define RELEASED 0x80u
 #define GREY 0x80u /* in QEMU's key numbers: came behind 0xe0 */
+#define KEYS 256
 
 struct Inputs {
     SpiceKbdInstance keyboard;
@@ -14,6 +15,7 @@ struct Inputs {
     const ChannelContext *context;
     guint8 prefix;     /* 0xe0, or 0xe1 and what of its two bytes is still to come */
     guint prefix_left;
+    guint8 down[KEYS / 8]; /* as QMP was told last */
     guint64 dropped;
 };
 
@@ -24,6 +26,17 @@ static const struct {
     { 1 << 0, PVMOUSE_BUTTON_LEFT }, { 1 << 1, PVMOUSE_BUTTON_RIGHT }, { 1 << 2, PVMOUSE_BUTTON_MIDDLE },
     { 1 << 6, PVMOUSE_BUTTON_SIDE }, { 1 << 7, PVMOUSE_BUTTON_EXTRA },
 };
+
+static void say_key(Inputs *inputs, guint8 code, gboolean down)
+{
+    gboolean said = inputs->context->qmp && qmp_key(inputs->context->qmp, code, down);
+    guint8 *keys = &inputs->down[code / 8];
+
+    if (said || !down) { /* qmp.h makes up for a release that has no room or no connection */
+        *keys = (guint8)((*keys & ~(1u << code % 8)) | (guint)down << code % 8);
+    }
+    inputs->dropped += !said;
+}
 
 static void push_scan(SpiceKbdInstance *keyboard, uint8_t scan)
 {
@@ -43,12 +56,8 @@ static void push_scan(SpiceKbdInstance *keyboard, uint8_t scan)
     }
     inputs->prefix = 0;
 
-    /* QEMU knows Pause as the grey form of Num Lock's code, 0x46 behind 0xe0. */
-    guint8 code = pause ? 0x46 | GREY : (scan & 0x7f) | (grey ? GREY : 0);
-
-    if (!inputs->context->qmp || !qmp_key(inputs->context->qmp, code, !(scan & RELEASED))) {
-        inputs->dropped++;
-    }
+    /* QEMU knows Pause as the grey form of Scroll Lock: 0x46 behind 0xe0. */
+    say_key(inputs, pause ? 0x46 | GREY : (scan & 0x7f) | (grey ? GREY : 0), !(scan & RELEASED));
 }
 
 static uint8_t get_leds(SpiceKbdInstance *keyboard)
@@ -78,7 +87,12 @@ static void motion(SpiceMouseInstance *mouse, int dx, int dy, int dz, uint32_t s
 
 static void on_buttons(SpiceMouseInstance *mouse, uint32_t state)
 {
+    const ChannelContext *context = SPICE_CONTAINEROF(mouse, Inputs, mouse)->context;
+
     to_sinks(mouse, 0, 0, 0, state);
+    if (context->qmp && sinks_current(context->sinks) == SINKS_NONE) {
+        qmp_refresh(context->qmp); /* a click in vain: there may be a tablet by now */
+    }
 }
 
 static const SpiceKbdInterface keyboard_interface = {
@@ -124,6 +138,15 @@ void inputs_reset(Inputs *inputs)
 {
     inputs->prefix = 0;
     inputs->prefix_left = 0;
+    /*
+     * libspice-server has released what it knows to be down, but it takes Pause for Num Lock, and its first release
+     * stands behind the client's half a key.
+     */
+    for (guint code = 0; code < KEYS; code++) {
+        if (inputs->down[code / 8] >> code % 8 & 1) {
+            say_key(inputs, (guint8)code, FALSE);
+        }
+    }
 }
 
 guint64 inputs_dropped_keys(const Inputs *inputs)

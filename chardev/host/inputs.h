@@ -16,7 +16,7 @@ Inputs *inputs_new(const ChannelContext *context);
 /* Call when the server is destroyed. */
 void inputs_free(Inputs *inputs);
 
-/* The client has gone: forget half a key of it. */
+/* The client has gone: release its keys, and forget half a one. */
 void inputs_reset(Inputs *inputs);
 
 /* Keys that had no way, as there is no QMP connection. */

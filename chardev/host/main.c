@@ -40,6 +40,7 @@ typedef struct Daemon {
     GPtrArray *channels;
     OptionsChannel no_vdagent; /* for a machine whose agent has no port: the client's pointer needs the device all the same */
     Channel *vdagent;
+    guint clients;
 } Daemon;
 
 /* --- events of the parts --- */
@@ -60,6 +61,10 @@ static void watched(guint clients, guint viewers, gpointer user)
 {
     Daemon *daemon = user;
 
+    if (clients > daemon->clients && daemon->qmp) {
+        qmp_refresh(daemon->qmp); /* a tablet may have been plugged */
+    }
+    daemon->clients = clients;
     if (daemon->screens) {
         screens_watched(daemon->screens, clients, viewers);
     }
@@ -96,6 +101,12 @@ static void qmp_reset(gpointer user)
 {
     (void)user;
     g_info("the machine was reset");
+}
+
+static void qmp_tablet(gpointer user)
+{
+    (void)user;
+    core_settle();
 }
 
 /* --- the pointer by QMP --- */
@@ -246,7 +257,9 @@ static gboolean start_server(Daemon *daemon, GError **error)
 
 static gboolean start(Daemon *daemon, GError **error)
 {
-    static const QmpEvents qmp_events = { .connected = qmp_connected, .guest_open = qmp_guest_open, .reset = qmp_reset };
+    static const QmpEvents qmp_events = {
+        .connected = qmp_connected, .guest_open = qmp_guest_open, .reset = qmp_reset, .tablet = qmp_tablet
+    };
     const Options *options = daemon->options;
     SinksWay by_qmp = { .open = qmp_way_open, .input = qmp_way_input, .release = qmp_way_release, .user = daemon };
 

@@ -33,6 +33,7 @@ struct Monitor {
     Command running;
     gboolean input_first; /* the last command was not input */
     gboolean refresh_due, mice_due;
+    gboolean chardevs_next; /* they waited already when the mice were asked for */
     gboolean tablet;
     guint32 open;         /* channels, as far as known while labels are left */
     GPtrArray *labels;    /* open devices whose path is to be asked for */
@@ -96,12 +97,14 @@ static gboolean send_question(Monitor *monitor)
         g_autofree char *path = g_strconcat("/chardevs/", label, NULL);
 
         send_command(monitor, COMMAND_ADDRESS, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", "addr"));
-    } else if (monitor->mice_due) {
+    } else if (monitor->mice_due && !monitor->chardevs_next) {
         monitor->mice_due = FALSE;
+        monitor->chardevs_next = monitor->refresh_due;
+        monitor->input_first = monitor->phase == PHASE_SERVING; /* when starting, the channels come before */
         send_command(monitor, COMMAND_MICE, "query-mice", NULL);
         return TRUE;
     } else if (monitor->refresh_due) {
-        monitor->refresh_due = FALSE;
+        monitor->refresh_due = monitor->chardevs_next = FALSE;
         send_command(monitor, COMMAND_CHARDEVS, "query-chardev", NULL);
     } else {
         return FALSE;
@@ -151,7 +154,7 @@ void monitor_disconnected(Monitor *monitor)
     monitor->state.open = 0;
     monitor->phase = PHASE_DOWN;
     monitor->running = COMMAND_NONE;
-    monitor->refresh_due = monitor->mice_due = monitor->input_first = FALSE;
+    monitor->refresh_due = monitor->mice_due = monitor->chardevs_next = monitor->input_first = FALSE;
     g_ptr_array_set_size(monitor->labels, 0);
     g_byte_array_set_size(monitor->line, 0);
     g_string_truncate(monitor->out, 0);
@@ -246,6 +249,9 @@ static gboolean take_answer(Monitor *monitor, const json_t *result)
         return result != NULL;
     case COMMAND_MICE:
         monitor->tablet = has_tablet(result);
+        if (monitor->phase == PHASE_SERVING) {
+            monitor->state.tablet = monitor->tablet;
+        }
         return json_is_array(result);
     case COMMAND_CHARDEVS:
         if (!take_chardevs(monitor, result)) {
@@ -271,6 +277,8 @@ static void take_event(Monitor *monitor, const char *event)
         monitor->refresh_due = TRUE;
     } else if (strcmp(event, "RESET") == 0 || strcmp(event, "SHUTDOWN") == 0) {
         monitor->state.resets++;
+    } else if (strcmp(event, "DEVICE_DELETED") == 0) {
+        monitor->mice_due = TRUE; /* a device that is plugged has no event */
     } else if (strcmp(event, "RESUME") == 0) {
         qmpinput_settle(monitor->input); /* what came meanwhile was refused */
     }
@@ -336,7 +344,7 @@ void monitor_verb(Monitor *monitor, const Verb *verb)
         return;
     }
     if (verb->type == VERB_REFRESH) {
-        monitor->refresh_due = TRUE;
+        monitor->refresh_due = monitor->mice_due = TRUE;
     } else {
         qmpinput_verb(monitor->input, verb);
     }

@@ -377,6 +377,10 @@ static gboolean check_paths(const Options *options, GError **error)
         g_prefix_error(error, "runtime-dir: ");
         return FALSE;
     }
+    if (options->listen_path && !settings_check_socket_path(options->listen_path, error)) {
+        g_prefix_error(error, "listen: "); /* the default, whose name is longer */
+        return FALSE;
+    }
     if (!take_path(taken, g_steal_pointer(&control), "the control socket", error) ||
         !take_path(taken, g_build_filename(options->runtime_dir, options->name, "lock", NULL), "the lock", error) ||
         !take_path(taken, g_strdup(options->listen_path), "listen", error) ||

@@ -121,25 +121,25 @@ Qmp *qmp_new(const char *monitor, const QmpDisplay *displays, guint n_displays, 
     return wait_ready(qmp, error) ? g_steal_pointer(&qmp) : NULL;
 }
 
+static void forget_pointer(Qmp *qmp)
+{
+    qmp->pointer_owed = FALSE;
+    qmp->pointer = (Verb){ .type = VERB_POINTER };
+}
+
 static void forget_owed(Qmp *qmp)
 {
     g_clear_handle_id(&qmp->room_source, g_source_remove);
-    qmp->pointer_owed = FALSE;
-    qmp->pointer = (Verb){ .type = VERB_POINTER };
+    forget_pointer(qmp);
     memset(qmp->keys_owed, 0, sizeof(qmp->keys_owed));
 }
 
-static void disconnect(Qmp *qmp, guint32 open)
+static void disconnect(Qmp *qmp)
 {
     qmp->refusal_logged = FALSE;
     forget_owed(qmp);
     if (!qmp->freed) {
         qmp->events.connected(FALSE, qmp->user);
-    }
-    for (guint i = 0; i < qmp->n_channels && !qmp->freed; i++) {
-        if (open >> i & 1) {
-            qmp->events.guest_open(i, FALSE, qmp->user);
-        }
     }
 }
 
@@ -151,7 +151,7 @@ static void apply(Qmp *qmp, const VerbState *old)
     guint32 changed = again ? ~0u : now.connected ? old->open ^ now.open : 0;
 
     if (old->connected && (again || !now.connected)) {
-        disconnect(qmp, old->open);
+        disconnect(qmp);
     }
     if (again && !qmp->freed) {
         qmp->events.connected(TRUE, qmp->user);
@@ -160,6 +160,9 @@ static void apply(Qmp *qmp, const VerbState *old)
         if (changed >> i & 1) {
             qmp->events.guest_open(i, now.open >> i & 1, qmp->user);
         }
+    }
+    if (old->connected && now.connected && !again && now.tablet != old->tablet && !qmp->freed) {
+        qmp->events.tablet(qmp->user);
     }
     if (now.resets != old->resets && !qmp->freed) {
         qmp->events.reset(qmp->user);
@@ -178,7 +181,7 @@ static void child_gone(Qmp *qmp, const char *why)
     qmp->source = 0; /* by its return value */
     close(qmp->fd);
     qmp->fd = -1;
-    qmp->state.connected = false;
+    qmp->state.connected = qmp->state.tablet = false;
     qmp->state.open = 0;
     apply(qmp, &old);
 }
@@ -288,7 +291,7 @@ static gboolean send_verb(Qmp *qmp, const Verb *verb)
     if (verb->type == VERB_KEY) {
         qmp->keys_owed[verb->scancode / 8] &= (guint8)~(1u << verb->scancode % 8);
     } else if (verb->type != VERB_REFRESH) {
-        qmp->pointer_owed = FALSE;
+        forget_pointer(qmp);
     }
     return TRUE;
 }

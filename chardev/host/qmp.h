@@ -23,8 +23,10 @@ typedef struct Qmp Qmp;
 /* Called from the main loop. qmp_free() is allowed in all of them. */
 typedef struct QmpEvents {
     /*
-     * The monitor answers, with all buttons released on all tablets; or it is gone, and then no channel is open any
-     * more. QEMU serves one client on a monitor at a time: with another one there we are not connected.
+     * The monitor answers, with all buttons released on all tablets, and all keys that the one before it had left down;
+     * or it is gone, and then it is not known which channels are open: a QEMU that ends may not be read to its end yet,
+     * one that goes on still serves them. QEMU serves one client on a monitor at a time: with another one there we are
+     * not connected.
      */
     void (*connected)(gboolean connected, gpointer user);
     /*
@@ -36,6 +38,8 @@ typedef struct QmpEvents {
     void (*guest_open)(guint channel, gboolean open, gpointer user);
     /* The machine was reset, or QEMU ends. */
     void (*reset)(gpointer user);
+    /* While connected: qmp_has_tablet() has changed. */
+    void (*tablet)(gpointer user);
 } QmpEvents;
 
 /* Where the pointer of a display goes: the tablet made with `display=DEVICE,head=HEAD`; NULL: one made without. */
@@ -59,7 +63,10 @@ void qmp_free(Qmp *qmp);
 
 gboolean qmp_is_connected(const Qmp *qmp);
 
-/* Connected, and the machine had a tablet then: can the pointer go this way? */
+/*
+ * Connected, and the machine has a tablet: can the pointer go this way? One that is unplugged is known at once; QEMU
+ * does not say when one is plugged, so that is known at the next qmp_refresh().
+ */
 gboolean qmp_has_tablet(const Qmp *qmp);
 
 /*
@@ -83,7 +90,7 @@ gboolean qmp_motion(Qmp *qmp, int dx, int dy, guint buttons, int wheel, int hwhe
 /* A key: XT scan code, 0x80 added when it came behind 0xe0. False as above. */
 gboolean qmp_key(Qmp *qmp, guint8 scancode, gboolean down);
 
-/* Ask for the state of all channels, as after QEMU has connected to one. */
+/* Ask for the state of all channels, as after QEMU has connected to one, and whether there is a tablet. */
 void qmp_refresh(Qmp *qmp);
 
 /*

@@ -351,7 +351,6 @@ void qmpinput_clear(QmpInput *input)
     input->busy = FALSE;
     input->settle = -1;
     input->have_buttons = 0;
-    memset(input->have_keys, 0, sizeof(input->have_keys));
 }
 
 gboolean qmpinput_is_empty(const QmpInput *input)

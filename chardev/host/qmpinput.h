@@ -41,7 +41,10 @@ void qmpinput_settle(QmpInput *input);
 /* Nothing is down any more. What waits is forgotten. */
 void qmpinput_release(QmpInput *input);
 
-/* QEMU has gone. What waits is lost with it. */
+/*
+ * The connection has gone. What waits is lost with it. Keys that are down are remembered: QEMU may be there still, and
+ * qmpinput_settle() releases them.
+ */
 void qmpinput_clear(QmpInput *input);
 
 /* Arguments of the next command, for the caller to release, or NULL. Before the next call: qmpinput_done(). */

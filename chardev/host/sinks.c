@@ -44,6 +44,13 @@ SinksKind sinks_current(const Sinks *sinks)
     return sinks->current;
 }
 
+void sinks_lose(Sinks *sinks, SinksKind kind, guint64 count)
+{
+    count = MIN(count, sinks->taken[kind]); /* a release of ours that waited was nobody's event */
+    sinks->taken[kind] -= count;
+    sinks->lost[kind] += count;
+}
+
 guint64 sinks_lost(const Sinks *sinks, SinksKind kind)
 {
     return sinks->lost[kind];
@@ -126,6 +133,10 @@ void sinks_motion(Sinks *sinks, const PvmouseFrame *frame)
 {
     if (!sinks->enabled) {
         return;
+    }
+    if (sinks->current == SINKS_LEGACY && (sinks->frame.buttons & ~(unsigned)frame->buttons) != 0) {
+        let_go(sinks, SINKS_LEGACY); /* no motion goes that way, and what it holds is up */
+        sinks->raw.buttons = 0;
     }
     give(sinks, frame);
     sinks->frame.buttons = frame->buttons;

@@ -57,6 +57,9 @@ void sinks_motion(Sinks *sinks, const PvmouseFrame *frame);
 /* The client's input is gone. */
 void sinks_release(Sinks *sinks);
 
+/* So many of the events that this way had taken are lost after all. */
+void sinks_lose(Sinks *sinks, SinksKind kind, guint64 count);
+
 /* Events that a way had to drop, by kind. */
 guint64 sinks_lost(const Sinks *sinks, SinksKind kind);
 guint64 sinks_taken(const Sinks *sinks, SinksKind kind);

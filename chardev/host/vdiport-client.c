@@ -236,8 +236,10 @@ static void client_data(Vdiport *port, const uint8_t *data, size_t size)
         port->counters[VDIPORT_CLIPBOARD_BYTES] += size;
         lane_data(&port->to_guest, data, size);
     }
-    if (port->down.bulk == BULK_FILE && !transfers_lives(&port->transfers, port->down.id))
+    if (port->down.bulk == BULK_FILE && !transfers_lives(&port->transfers, port->down.id)) {
         port->down.bulk = BULK_DROP;
+        port->down.staged = 0;
+    }
     while (size > 0 && port->down.bulk == BULK_FILE) {
         size_t part = MIN(size, sizeof(port->down.stage) - port->down.staged);
 

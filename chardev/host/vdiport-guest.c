@@ -4,6 +4,7 @@
 static void agent_can(Vdiport *port, const Caps *caps)
 {
     port->agent = true;
+    port->may_go_on = false;
     port->guest_caps = *caps;
     port->guest_layout = caps_both(caps, &port->layout);
     port->guest.caps = port->guest_layout;
@@ -40,6 +41,8 @@ static void agent_announces(Vdiport *port, const VdagentAnnounce *announcement)
     }
     if (answers)
         port->open = true;
+    if (port->asked)
+        vdiport_cut_guest(port);
 }
 
 /* May clipboard contents of this selection go to the client there? */

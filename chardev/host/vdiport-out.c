@@ -172,10 +172,17 @@ void vdiport_introduce(Vdiport *port)
     port->open = false;
     if (!port->client || !port->qemu || port->closed)
         return;
+    if (port->asked)
+        vdiport_cut_guest(port);
     caps = passed_caps(port, &port->client_caps);
     port->told = put_announcement(&port->to_guest, &caps, 1);
     if (port->agent)
         vdiport_acquaint(port);
+}
+
+void vdiport_ask(Vdiport *port)
+{
+    port->asked = !port->client && port->qemu && put_announcement(&port->to_guest, &port->layout, 1);
 }
 
 void vdiport_acquaint(Vdiport *port)
@@ -277,7 +284,7 @@ void vdiport_cut_guest(Vdiport *port)
     lane_clear(&port->to_guest);
     port->down.bulk = BULK_DROP;
     port->down.staged = 0;
-    port->told = port->open = false;
+    port->asked = port->told = port->open = false;
     port->server_port.leave_due = port->qemu && !port->closed;
 }
 

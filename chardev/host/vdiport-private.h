@@ -21,10 +21,17 @@
 /* Kept free in a lane for messages of our own while bulk data are taken in. */
 #define LANE_RESERVE HOLD_MAX
 
-/* What waits for the guest: the client is not read above HIGH until LOW; beyond SOFT only what was under way is taken. */
+/*
+ * What waits for the guest: the client is not read above HIGH until LOW; beyond SOFT only what was under way is taken,
+ * up to MOST.
+ */
 #define GUEST_HIGH 65536u
 #define GUEST_LOW 32768u
 #define GUEST_SOFT 131072u
+#define GUEST_MOST (LIMIT_SESSION_QUEUE - LANE_RESERVE)
+
+/* What libspice-server lets a client have under way: 10 chunks. */
+#define CLIENT_WINDOW (10 * LIMIT_CHUNK_OUT)
 
 /* Mouse states that wait for the guest. */
 #define MICE_MAX 64u
@@ -102,6 +109,8 @@ struct Vdiport {
     /* QEMU and the guest's agent */
     bool qemu, closed;
     bool agent;  /* has announced */
+    bool may_go_on; /* an agent that was taken for gone, as it was stuck */
+    bool asked;  /* was told of a client that there is not */
     bool told;   /* the client there has been announced to the port since it was cut */
     bool open;   /* and the agent has answered that: what it says now is for this client */
     ChunkReader chunks;
@@ -115,7 +124,7 @@ struct Vdiport {
         VdagentMouseState mouse[MICE_MAX];
         size_t mice;
         bool motion;      /* the last of those moves only */
-        uint32_t buttons; /* of the last mouse state */
+        VdagentMouseState last; /* mouse state that was put */
         uint8_t bytes[MESSAGE_MAX]; /* the message under way */
         size_t size, taken;
         bool turn;        /* the last chunk was of this port */
@@ -137,6 +146,8 @@ struct Vdiport {
     } up;                 /* guest → client */
 
     bool holding;
+    int64_t held_since;
+    size_t mark;          /* of what waits for the guest: beyond it the client is held */
     int64_t waiting;      /* since when the guest has taken nothing of what waits; -1: nothing does */
     bool stalled;         /* it took nothing for too long, and has not since */
 };
@@ -168,6 +179,9 @@ void vdiport_announce(Vdiport *port);
 
 /* Announce the client to the guest, which begins anew with it. */
 void vdiport_introduce(Vdiport *port);
+
+/* Ask an agent that has not noticed that we are new who it is, though there is no client to be told of. */
+void vdiport_ask(Vdiport *port);
 
 /* Client and agent know each other from here on: tell the agent what it must know of the client. */
 void vdiport_acquaint(Vdiport *port);

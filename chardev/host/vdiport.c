@@ -29,6 +29,7 @@ Vdiport *vdiport_new(const VdiportPolicy *policy, const VdiportEvents *events, v
     port->layout = vdiport_layout(policy);
     port->max_clipboard = -1;
     port->waiting = -1;
+    port->mark = GUEST_HIGH;
     demux_init(&port->demux);
     stream_init(&port->guest, VDAGENT_TO_HOST);
     return port;
@@ -98,6 +99,8 @@ void vdiport_agent_ends(Vdiport *port, uint32_t result, int gio_error)
 
     port->agent = false;
     port->server_port.devices_due = false;
+    if (port->server_port.mice > 0)
+        port->events.lost(port->server_port.mice, port->user);
     port->server_port.mice = 0;
     if (port->up.clipboard) {
         port->up.clipboard = false;
@@ -138,7 +141,7 @@ static void forget_port(Vdiport *port)
     port->server_port.leave_due = false;
     port->server_port.size = port->server_port.taken = 0;
     port->waiting = -1;
-    port->stalled = false;
+    port->stalled = port->may_go_on = false;
 }
 
 static void port_fails(Vdiport *port, const char *why)
@@ -156,18 +159,54 @@ static bool guest_pending(const Vdiport *port)
            port->server_port.leave_due || port->server_port.devices_due || port->server_port.mice > 0;
 }
 
-static void watch_marks(Vdiport *port)
+static void hold(Vdiport *port, int64_t now)
 {
-    size_t used = port->to_guest.queue.used;
+    if (!port->holding)
+        port->held_since = now;
+    port->holding = true;
+}
 
-    port->holding = used > (port->holding ? GUEST_LOW : GUEST_HIGH);
+static void watch_marks(Vdiport *port, int64_t now)
+{
+    size_t used = port->to_guest.queue.used + port->down.staged;
+
+    if (used > (port->holding ? GUEST_LOW : port->mark))
+        hold(port, now);
+    else
+        port->holding = false;
+    port->mark = MAX(GUEST_HIGH, MIN(port->mark, used));
+}
+
+/*
+ * What these bytes of the client can at most become: each message grows by less than its own size, one that has been
+ * collected or file data that have been staged may go with them.
+ */
+static size_t most_of(const Vdiport *port, size_t client)
+{
+    return 2 * client + MESSAGE_MAX + port->down.staged;
+}
+
+static bool fits(const Vdiport *port, size_t most, size_t bound)
+{
+    return LIMIT_SESSION_QUEUE - lane_room(&port->to_guest) + most <= bound;
+}
+
+/* Hold the client no more until more waits than now: false if what it may have sent by then has no room. */
+static bool let_go(Vdiport *port)
+{
+    /* Each chunk of that is judged anew by most_of(), when the message that is collected now may be in the queue. */
+    if (!fits(port, most_of(port, CLIENT_WINDOW) + MESSAGE_MAX, GUEST_MOST))
+        return false;
+    port->mark = MAX(GUEST_HIGH, port->to_guest.queue.used + port->down.staged);
+    port->holding = false;
+    return true;
 }
 
 /* After each call: say what is owed, start or stop the clock, wake the owner. */
 static void settle(Vdiport *port, int64_t now)
 {
     vdiport_announce(port);
-    watch_marks(port);
+    watch_marks(port, now);
     if (!guest_pending(port))
         port->waiting = -1;
     else if (port->waiting < 0)
@@ -181,6 +220,11 @@ static int64_t guest_deadline(const Vdiport *port)
     return port->waiting >= 0 && !port->stalled ? port->waiting + VDIPORT_STALL_MS : INT64_MAX;
 }
 
+static int64_t hold_deadline(const Vdiport *port)
+{
+    return port->holding ? port->held_since + VDIPORT_HOLD_MS : INT64_MAX;
+}
+
 /* The agent owes the rest of clipboard data, and could send it. */
 static int64_t up_deadline(const Vdiport *port)
 {
@@ -189,7 +233,7 @@ static int64_t up_deadline(const Vdiport *port)
 
 int64_t vdiport_deadline(const Vdiport *port)
 {
-    return MIN(guest_deadline(port), up_deadline(port));
+    return MIN(MIN(guest_deadline(port), hold_deadline(port)), up_deadline(port));
 }
 
 /*
@@ -199,11 +243,15 @@ int64_t vdiport_deadline(const Vdiport *port)
 void vdiport_tick(Vdiport *port, int64_t now)
 {
     bool guest = now >= guest_deadline(port);
+    bool full = false;
 
-    if (guest || now >= up_deadline(port)) {
+    if (now >= hold_deadline(port))
+        full = !let_go(port);
+    if (guest || full || now >= up_deadline(port)) {
         port->stalled = guest;
         if (port->agent) {
             port->counters[VDIPORT_STALLS]++;
+            port->may_go_on = true;
             vdiport_agent_ends(port, VD_AGENT_FILE_XFER_STATUS_ERROR, G_IO_ERROR_TIMED_OUT);
             vdiport_introduce(port);
         }
@@ -220,12 +268,8 @@ void vdiport_server(Vdiport *port, bool registered, int64_t now)
     settle(port, now);
 }
 
-/*
- * What these bytes can at most become: each message grows by less than its own size, one that has been collected or
- * file data that have been staged may go with them. Only the client's bytes count, libspice-server's own become no
- * queue.
- */
-static size_t most_for_guest(const Vdiport *port, ChunkReader *ahead, const uint8_t *data, size_t size)
+/* How many of these bytes are the client's: libspice-server's own become no queue. */
+static size_t client_bytes(ChunkReader *ahead, const uint8_t *data, size_t size)
 {
     BytesReader in = bytes_reader(data, size);
     ChunkPiece piece;
@@ -236,7 +280,7 @@ static size_t most_for_guest(const Vdiport *port, ChunkReader *ahead, const uint
         if (result == CHUNK_PIECE && piece.port == VDP_CLIENT_PORT)
             client += piece.size;
     }
-    return client > 0 ? 2 * client + MESSAGE_MAX + port->down.staged : 0;
+    return client;
 }
 
 bool vdiport_from_server(Vdiport *port, const uint8_t *data, size_t size, bool settling, int64_t now)
@@ -245,16 +289,14 @@ bool vdiport_from_server(Vdiport *port, const uint8_t *data, size_t size, bool s
     ChunkReader ahead = port->ahead;
     DemuxResult result;
     DemuxEvent event;
-    size_t most;
+    size_t client;
 
     if (!port->server)
         return true;
-    most = most_for_guest(port, &ahead, data, size);
-    if (most > 0) {
-        size_t used = LIMIT_SESSION_QUEUE - lane_room(&port->to_guest);
-
-        if (used + most > (settling ? LIMIT_SESSION_QUEUE - LANE_RESERVE : GUEST_SOFT))
-            return false;
+    client = client_bytes(&ahead, data, size);
+    if (client > 0 && !fits(port, most_of(port, client), settling ? GUEST_MOST : GUEST_SOFT)) {
+        hold(port, now);
+        return false;
     }
     port->ahead = ahead;
     while (port->server && (result = demux_next(&port->demux, &in, &event)) != DEMUX_MORE) {
@@ -323,6 +365,7 @@ void vdiport_qemu(Vdiport *port, bool connected, int64_t now)
     port->closed = false;
     port->server_port.leave_due = connected;
     vdiport_introduce(port);
+    vdiport_ask(port);
     settle(port, now);
 }
 
@@ -397,25 +440,42 @@ size_t vdiport_to_guest(Vdiport *port, uint8_t ret_chunk[MUX_CHUNK_MAX], int64_t
     if (size > 0) {
         port->stalled = false;
         port->waiting = guest_pending(port) ? now : -1;
-        watch_marks(port);
+        watch_marks(port, now);
     }
     return size;
 }
 
 #define WHEELS (VD_AGENT_UBUTTON_MASK | VD_AGENT_DBUTTON_MASK)
 
+/* A state on no display leaves the pointer where it was put last, if that display is still there. */
+static VdagentMouseState place(const Vdiport *port, const VdagentMouseState *mouse)
+{
+    VdagentMouseState placed = *mouse;
+
+    if (!demux_clamp(&port->demux, &placed)) {
+        placed = port->server_port.last;
+        if (!demux_clamp(&port->demux, &placed))
+            placed = (VdagentMouseState){ .x = 0 };
+        placed.buttons = mouse->buttons;
+    }
+    return placed;
+}
+
 bool vdiport_mouse(Vdiport *port, const VdagentMouseState *mouse)
 {
-    bool motion = mouse->buttons == port->server_port.buttons && (mouse->buttons & WHEELS) == 0;
-    bool replaces = motion && port->server_port.motion && port->server_port.mice > 0;
+    bool motion = mouse->buttons == port->server_port.last.buttons && (mouse->buttons & WHEELS) == 0;
+    bool full = port->server_port.mice == MICE_MAX;
+    bool replaces = full || (motion && port->server_port.motion && port->server_port.mice > 0);
 
-    if (!port->qemu || port->closed || (!replaces && port->server_port.mice == MICE_MAX))
+    if (!port->qemu || port->closed)
         return false;
+    if (full && !motion && !port->server_port.motion)
+        port->events.lost(1, port->user);
     if (!replaces)
         port->server_port.mice++;
-    port->server_port.mouse[port->server_port.mice - 1] = *mouse;
-    port->server_port.motion = motion;
-    port->server_port.buttons = mouse->buttons;
+    port->server_port.last = place(port, mouse);
+    port->server_port.mouse[port->server_port.mice - 1] = port->server_port.last;
+    port->server_port.motion = motion && (!full || port->server_port.motion);
     return true;
 }
 
@@ -437,4 +497,9 @@ size_t vdiport_queued(const Vdiport *port)
 bool vdiport_has_agent(const Vdiport *port)
 {
     return port->agent;
+}
+
+bool vdiport_may_go_on(const Vdiport *port)
+{
+    return port->may_go_on;
 }

@@ -13,8 +13,9 @@
  * less than 600 KiB. Full: the client is not read (vdiport_hold(), vdiport_from_server()) and the guest neither
  * (vdiport_guest_want()); what is said here in the other's place is dropped for a peer that does not read its answers.
  *
- * An agent that takes nothing, or leaves clipboard data half said, for VDIPORT_STALL_MS is taken for gone. When it goes
- * on, it finds that its client went and came, and both begin anew.
+ * An agent that takes nothing, or leaves clipboard data half said, for VDIPORT_STALL_MS is taken for gone, as is one
+ * for which too much waits although its client was held for VDIPORT_HOLD_MS again and again. When it goes on, it finds
+ * that its client went and came, and both begin anew.
  */
 #ifndef VDIPORT_H
 #define VDIPORT_H
@@ -27,6 +28,12 @@
 /* The guest takes nothing for this long while data wait: what waits is given up, and what is open ended. */
 #define VDIPORT_STALL_MS 10000
 
+/*
+ * The client's main channel is not held longer than this, however slowly the guest takes what waits: its other messages
+ * must be read, and on TCP libspice-server drops a client from which it has read nothing for 30 s.
+ */
+#define VDIPORT_HOLD_MS 15000
+
 typedef struct VdiportPolicy {
     bool clipboard_to_guest, clipboard_from_guest;
     uint32_t clipboard_types; /* set of 1 << VD_AGENT_CLIPBOARD_* */
@@ -38,6 +45,8 @@ typedef struct VdiportPolicy {
 typedef struct VdiportEvents {
     /* The user moved or clicked: a STATE; position converted with vdiport_set_size(). `raw` is what the client sent. */
     void (*pointer)(const PvmouseFrame *frame, const VdagentMouseState *raw, void *user);
+    /* So many mouse states that vdiport_mouse() had taken do not get to the guest. */
+    void (*lost)(size_t count, void *user);
     /* The guest has an agent now that talks (its capabilities), or none (NULL). */
     void (*agent)(const Caps *caps, void *user);
     /* The guest's agent says it has set these modes, as the client had asked. */
@@ -94,7 +103,8 @@ bool vdiport_from_server(Vdiport *port, const uint8_t *data, size_t size, bool s
 
 /*
  * Should nothing more be read from the client's main channel? True from a high mark of what waits for the guest until a
- * low one. At most for VDIPORT_STALL_MS without progress.
+ * low one, for at most VDIPORT_HOLD_MS at a time: then false until more comes. That goes on while the reserve has room
+ * for another window, so a guest that takes one (20 KiB) in that time is waited for as long as it needs.
  */
 bool vdiport_hold(const Vdiport *port);
 
@@ -103,7 +113,9 @@ size_t vdiport_to_server(Vdiport *port, uint8_t *ret_data, size_t size, int64_t 
 
 /*
  * QEMU's end of the agent port was connected or disconnected. A new one is told CLIENT_DISCONNECTED first, and then of
- * the client that is there; whether the guest has the port open is not known any more, and taken for so.
+ * the client that is there. An agent may not have noticed that the host is another one: without a client it is asked
+ * who it is by the announcement of one that can nothing, and goes when the agent has answered or a client comes.
+ * Whether the guest has the port open is not known any more, and taken for so.
  */
 void vdiport_qemu(Vdiport *port, bool connected, int64_t now);
 
@@ -122,8 +134,10 @@ size_t vdiport_to_guest(Vdiport *port, uint8_t ret_chunk[MUX_CHUNK_MAX], int64_t
 
 /*
  * Put a mouse state into the agent port (the legacy pointer). Between two chunks of others it goes next. One that only
- * moves takes the place of one before it that does; edges and wheel steps all go. False when as many as may wait (64)
- * do so already, or nobody is connected. Those that wait for an agent that goes are forgotten.
+ * moves takes the place of one before it that does; edges and wheel steps all go. A position beyond its display is put
+ * at its edge, one on a display that is not there is not used: the pointer stays. When as many as may wait (64) do so,
+ * the last of them is lost and its place taken, so that the guest ends with how things stand. False when nobody is
+ * connected. Those that wait for an agent that goes are lost.
  */
 bool vdiport_mouse(Vdiport *port, const VdagentMouseState *mouse);
 
@@ -132,6 +146,9 @@ size_t vdiport_queued(const Vdiport *port);
 
 /* Does the guest have an agent that talks? */
 bool vdiport_has_agent(const Vdiport *port);
+
+/* Was one taken for gone, that may go on? It then answers the client that is there, or the next: keep the device. */
+bool vdiport_may_go_on(const Vdiport *port);
 
 /* Time has come to vdiport_deadline(), INT64_MAX for never; ask after each call. */
 void vdiport_tick(Vdiport *port, int64_t now);

@@ -21,7 +21,7 @@ typedef enum VerbType {
     VERB_POINTER = 1, /* display, position, x, y, buttons, wheels */
     VERB_MOTION = 2,  /* dx, dy, buttons, wheels */
     VERB_KEY = 3,     /* scancode, down */
-    VERB_REFRESH = 4  /* ask for the state of the channels */
+    VERB_REFRESH = 4  /* ask for the state of the channels, and for tablets */
 } VerbType;
 
 /* To the child. Which fields mean something depends on the type; the others are 0. */

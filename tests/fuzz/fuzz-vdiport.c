@@ -20,7 +20,7 @@ typedef struct End {
 typedef struct World {
     Vdiport *port;
     VdiportPolicy policy;
-    int64_t now;
+    int64_t now, free_at; /* the client was not held */
     bool server, qemu, agent;
     End client, guest;
 } World;
@@ -32,6 +32,12 @@ static void on_pointer(const PvmouseFrame *frame, const VdagentMouseState *raw, 
     FUZZ_CHECK(frame->type == PVMOUSE_STATE);
     if (world->policy.files)
         vdiport_mouse(world->port, raw);
+}
+
+static void on_lost(size_t count, void *user)
+{
+    (void)user;
+    FUZZ_CHECK(count > 0 && count <= MICE_MAX);
 }
 
 static void on_agent(const Caps *caps, void *user)
@@ -325,6 +331,7 @@ static bool run(World *world, BytesReader *in)
         vdiport_tick(world->port, world->now);
         FUZZ_CHECK(vdiport_deadline(world->port) > world->now);
         FUZZ_CHECK(!held || number < VDIPORT_STALL_MS || !vdiport_hold(world->port));
+        FUZZ_CHECK(!vdiport_hold(world->port) || world->now - world->free_at < VDIPORT_HOLD_MS);
         settle(world);
         break;
     case 9:
@@ -360,8 +367,8 @@ static bool run(World *world, BytesReader *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const VdiportEvents events = { on_pointer, on_agent,   on_monitors, on_kick,
-                                          on_reopen,  on_restart, on_refused };
+    static const VdiportEvents events = { on_pointer, on_lost,   on_agent,   on_monitors,
+                                          on_kick,    on_reopen, on_restart, on_refused };
     World world = { .now = 1000 };
     BytesReader in = bytes_reader(data, size);
     uint8_t head;
@@ -387,8 +394,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         announce(&world, false, 0x3507f, 1);
         announce(&world, true, 0x3dfe7, 0);
     }
-    while (run(&world, &in))
-        ;
+    while (run(&world, &in)) {
+        if (!vdiport_hold(world.port))
+            world.free_at = world.now;
+    }
 
     /* Whatever was left behind, new ones can work together. */
     set_server(&world, true);

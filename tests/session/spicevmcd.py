@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import itertools
+import json
 import os
 import select
 import shutil
@@ -103,6 +104,14 @@ class Peer:
         """From the next read on."""
         self._reads.clear()
 
+    def read_some(self, size):
+        """So much at most, while it does not read by itself."""
+        part = self.sock.recv(size, socket.MSG_DONTWAIT)
+        with self._changed:
+            self.data += part
+            self.take(part)
+            self._changed.notify_all()
+
     def read_again(self):
         self._reads.set()
 
@@ -189,6 +198,11 @@ class Agent(Peer):
 
     def say(self, kind, body=b""):
         self.send(agentwire.message(kind, body))
+
+    def wait_client(self):
+        """The announcement of a client; spicevmc asks for an agent without one, too, and then says less."""
+        return self.wait_message(agentwire.ANNOUNCE_CAPABILITIES,
+                                 check=lambda body: struct.unpack_from("<I", body, 4)[0] >> CAP_REPLY & 1)
 
     def wait_message(self, kind, since=0, timeout=10, check=lambda body: True):
         """The body of the first message of that type after the first `since` ones."""
@@ -280,8 +294,69 @@ class Qemu:
     def accept(self):
         return self._sock.accept()[0]
 
+    def expect_none(self):
+        """Nobody more has connected."""
+        if select.select([self._sock], [], [], 0)[0]:
+            raise Failure("a second connection was made")
+
     def close(self):
         self._sock.close()
+
+
+class Monitor:
+    """QEMU's monitor, which says yes to everything. `commands` is all it has heard; `mice` are the machine's, at first
+    those given: TABLET, for one; of the sockets in `open` the guest has the ports open."""
+
+    TABLET = {"name": "QEMU Virtio Tablet", "index": 2, "current": True, "absolute": True}
+
+    def __init__(self, path, *mice, open=()):
+        self._sock = socket.socket(socket.AF_UNIX)
+        self._sock.bind(path)
+        self._sock.listen(1)
+        self.commands = []
+        self.mice = list(mice)
+        self.open = list(open)
+        self._peer = None
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _say(self, message):
+        self._file.write(json.dumps(message).encode() + b"\r\n")
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self._peer, _ = self._sock.accept()
+                with contextlib.suppress(OSError, ValueError):  # it has gone, maybe in the middle of a line
+                    self._talk()
+
+    def _talk(self):
+        with self._peer, self._peer.makefile("rwb", buffering=0) as self._file:
+            self._say({"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""},
+                               "capabilities": []}})
+            for line in self._file:
+                command = json.loads(line)
+                self.commands.append(command)
+                self._say({"return": self._answer(command["execute"])})
+
+    def _answer(self, name):
+        if name == "query-mice":
+            return self.mice
+        if name == "query-chardev":
+            return [{"label": path, "filename": "unix:" + path, "frontend-open": True} for path in self.open]
+        return {}
+
+    def event(self, name, **data):
+        self._say({"event": name, "data": data, "timestamp": {"seconds": 0, "microseconds": 0}})
+
+    def keys(self):
+        """(number, down) of each that was pressed or released."""
+        return [(event["data"]["key"]["data"], event["data"]["down"]) for command in list(self.commands)
+                for event in command.get("arguments", {}).get("events", ()) if event["type"] == "key"]
+
+    def close(self):
+        vm.hang_up(self._sock)
+        if self._peer:
+            vm.hang_up(self._peer)
 
 
 class Machine:

@@ -37,7 +37,7 @@ static const QmpDisplay displays[] = { { "v0", 0 }, { "v0", 1 }, { "nothing", 0 
 typedef struct Log {
     Qmp *qmp;
     gboolean connected, open[3], free_now;
-    guint connections, disconnections, told[3], resets;
+    guint connections, disconnections, told[3], resets, tablets;
 } Log;
 
 static void on_connected(gboolean connected, gpointer user)
@@ -48,6 +48,7 @@ static void on_connected(gboolean connected, gpointer user)
     log->connections += connected;
     log->disconnections += !connected;
     CHECK_EQ(qmp_is_connected(log->qmp), connected);
+    memset(log->open, 0, sizeof(log->open)); /* not known */
     if (log->free_now) {
         g_clear_pointer(&log->qmp, qmp_free);
     }
@@ -58,7 +59,7 @@ static void on_guest_open(guint channel, gboolean open, gpointer user)
     Log *log = user;
 
     CHECK(log->qmp != NULL && channel < 3);
-    CHECK(log->connected || !open);
+    CHECK(log->connected);
     log->open[channel] = open;
     log->told[channel]++;
 }
@@ -66,6 +67,11 @@ static void on_guest_open(guint channel, gboolean open, gpointer user)
 static void on_reset(gpointer user)
 {
     ((Log *)user)->resets++;
+}
+
+static void on_tablet(gpointer user)
+{
+    ((Log *)user)->tablets++;
 }
 
 static Log start(const char *monitor, guint n_displays)
@@ -79,7 +85,7 @@ static Log start(const char *monitor, guint n_displays)
 
 static void listen_to(Log *log)
 {
-    static const QmpEvents events = { on_connected, on_guest_open, on_reset };
+    static const QmpEvents events = { on_connected, on_guest_open, on_reset, on_tablet };
 
     qmp_start(log->qmp, &events, log);
 }
@@ -274,11 +280,25 @@ static void test_conversation(void)
     expect(fd, "query-chardev", NO_CHANNELS);
     UNTIL(!log.open[1]);
     qmp_refresh(log.qmp);
+    expect(fd, "query-mice", MICE);
     expect(fd, "query-chardev", channels);
     UNTIL(log.open[1]);
     CHECK_EQ(log.told[0] + log.told[1] + log.told[2], 5);
     say(fd, "{\"event\": \"RESET\"}\n");
     UNTIL(log.resets == 1);
+
+    check_case("the tablet goes and comes");
+    CHECK(qmp_has_tablet(log.qmp));
+    CHECK_EQ(log.tablets, 0);
+    say(fd, "{\"event\": \"DEVICE_DELETED\", \"data\": {\"path\": \"/machine/peripheral/t\"}}\n");
+    expect(fd, "query-mice", NO_CHANNELS);
+    UNTIL(log.tablets == 1);
+    CHECK(!qmp_has_tablet(log.qmp));
+    qmp_refresh(log.qmp);
+    expect(fd, "query-mice", MICE);
+    UNTIL(log.tablets == 2);
+    CHECK(qmp_has_tablet(log.qmp));
+    expect(fd, "query-chardev", channels);
 
     check_case("a monitor that does not answer");
     for (guint i = 0; i < 2 * LIMIT_POINTER_EDGES; i++) {
@@ -290,11 +310,14 @@ static void test_conversation(void)
     check_case("gone");
     close(fd);
     UNTIL(!log.connected);
-    CHECK(!log.open[1]);
+    CHECK_EQ(log.told[0] + log.told[1] + log.told[2], 5);
+    CHECK(!qmp_has_tablet(log.qmp));
+    CHECK_EQ(log.tablets, 2);
 
     check_case("another monitor");
     fd = serve(listener, NO_CHANNELS);
-    UNTIL(log.connected && log.told[1] == 5);
+    expect(fd, "any key200-", DONE); /* down over the one before */
+    UNTIL(log.connected && log.told[1] == 4);
     CHECK(!log.open[1]);
     CHECK_EQ(log.connections, 2);
 
@@ -439,9 +462,32 @@ static void test_child(void)
     CHECK(qmp_key(log.qmp, 3, TRUE));
     expect(fd, "any key3+", DONE);
 
+    check_case("what is owed is no older than what was sent");
+    CHECK(qmp_pointer(log.qmp, 0, TRUE, 8, 8, PVMOUSE_BUTTON_LEFT, 0, 0));
+    expect(fd, "v0/0 x=4 y=4 left+", DONE);
+    kill(child, SIGSTOP);
+    while (qmp_key(log.qmp, 4, TRUE)) {
+    }
+    CHECK(!qmp_pointer(log.qmp, 0, FALSE, 0, 0, 0, 0, 0));
+    kill(child, SIGCONT);
+    expect(fd, "any key4+", "");
+    run_for(500);
+    CHECK(qmp_has_tablet(log.qmp));
+
+    g_autofree char *place = NULL; /* where the pointer is, as there were too many keys */
+
+    do {
+        say(fd, DONE);
+        g_free(place);
+        place = next_command(fd);
+    } while (place && !strstr(place, " x="));
+    CHECK_STR(place, "v0/0 x=4 y=4");
+    say(fd, DONE);
+
     check_case("the child is killed");
     kill(child, SIGKILL);
     UNTIL(!log.connected);
+    CHECK(!qmp_has_tablet(log.qmp));
     CHECK(!qmp_pointer(log.qmp, 0, TRUE, 0, 0, 0, 0, 0));
     CHECK(!qmp_key(log.qmp, 1, FALSE));
     qmp_refresh(log.qmp);
@@ -542,9 +588,18 @@ static void test_hostile(void)
 
 /* --- QEMU --- */
 
-static GPid start_qemu(const char *monitor, const char *other)
+static GPid spawn(const char *const *argv)
 {
     g_autoptr(GError) error = NULL;
+    GPid pid = 0;
+
+    g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, &error);
+    g_assert_no_error(error);
+    return pid;
+}
+
+static GPid start_qemu(const char *monitor, const char *other)
+{
     g_autofree char *qmp1 = g_strdup_printf("unix:%s,server=on,wait=off", monitor);
     g_autofree char *qmp2 = g_strdup_printf("unix:%s,server=on,wait=off", other);
     g_autofree char *a = g_strdup_printf("socket,id=a,path=%s,server=on,wait=off", paths[0]);
@@ -556,11 +611,8 @@ static GPid start_qemu(const char *monitor, const char *other)
         "virtio-tablet-pci,display=v0,head=0", "-device", "virtio-tablet-pci,display=v0,head=1", "-chardev", a,
         "-device", "isa-serial,chardev=a", "-chardev", b, "-device", "isa-serial,chardev=b", "-device",
         "virtio-serial-pci", "-chardev", c, "-device", "virtserialport,chardev=c,name=x.y.0,id=c", NULL };
-    GPid pid = 0;
 
-    g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, &error);
-    g_assert_no_error(error);
-    return pid;
+    return spawn(argv);
 }
 
 static void end_qemu(GPid pid)
@@ -650,7 +702,6 @@ static void test_qemu(void)
     check_case("QEMU is killed, another one comes");
     end_qemu(qemu);
     UNTIL(!log.connected);
-    CHECK(!log.open[0] && !log.open[1]);
     qemu = start_qemu(path, other);
     UNTIL(log.connections == 2 && log.open[0] && log.open[1]);
     CHECK(qmp_pointer(log.qmp, 1, TRUE, 0, 0, 0, 0, 0));
@@ -675,6 +726,41 @@ static void test_qemu(void)
     close(listener);
 }
 
+static void test_qemu_tablet(void)
+{
+    g_autofree char *path = in_directory("qmp"), *other = in_directory("qmp2");
+    g_autofree char *qmp1 = g_strdup_printf("unix:%s,server=on,wait=off", path);
+    g_autofree char *qmp2 = g_strdup_printf("unix:%s,server=on,wait=off", other);
+    const char *const argv[] = { "qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-no-user-config", "-display",
+        "none", "-qmp", qmp1, "-qmp", qmp2, "-device", "qemu-xhci,id=x", NULL };
+    Log log = start(path, 0);
+    GPid qemu = spawn(argv);
+
+    check_case("a machine without a tablet");
+    listen_to(&log);
+    UNTIL(log.connected);
+    CHECK(!qmp_has_tablet(log.qmp));
+
+    check_case("a tablet is plugged");
+    int second = connect_to(other);
+
+    say(second, "{\"execute\": \"qmp_capabilities\"} {\"execute\": \"device_add\", "
+                "\"arguments\": {\"driver\": \"usb-tablet\", \"id\": \"t\", \"bus\": \"x.0\"}}\n");
+    wait_line(second, "\"return\"");
+    wait_line(second, "\"return\"");
+    qmp_refresh(log.qmp);
+    UNTIL(log.tablets == 1);
+    CHECK(qmp_has_tablet(log.qmp));
+
+    check_case("and unplugged");
+    say(second, "{\"execute\": \"device_del\", \"arguments\": {\"id\": \"t\"}}\n");
+    UNTIL(log.tablets == 2);
+    CHECK(!qmp_has_tablet(log.qmp));
+    qmp_free(log.qmp);
+    close(second);
+    end_qemu(qemu);
+}
+
 int main(void)
 {
     g_autofree char *qemu = g_find_program_in_path("qemu-system-x86_64");
@@ -694,6 +780,7 @@ int main(void)
     test_hostile();
     if (qemu) {
         test_qemu();
+        test_qemu_tablet();
     } else {
         fprintf(stderr, "no QEMU: only the monitor that the test plays\n");
     }

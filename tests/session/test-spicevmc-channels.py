@@ -7,6 +7,7 @@ import signal
 from spicevmcd import *
 
 CONSOLE = "org.spice-pv.console.0"
+WEBDAV = "org.spice-space.webdav.0"
 TYPES = (("vdagent",), ("pvmouse",), ("usbredir",), ("smartcard",), ("port", "name=" + CONSOLE))
 ALL = {"channels": TYPES}
 KINDS = [kind for kind, *_ in TYPES]
@@ -63,6 +64,10 @@ class Reader(Peer):
     def wait_message(self, kind, timeout=10):
         return self.wait(lambda: [(body,) for got, _, body in self.messages if got == kind], timeout,
                          lambda: "no smartcard message of type %d: %s" % (kind, self.messages))[0][0]
+
+
+class Webdav(rawspice.Port):
+    KIND = rawspice.WEBDAV
 
 
 CLASSES = {"vdagent": Agent, "pvmouse": Pointer, "usbredir": Device, "smartcard": Reader, "port": Peer}
@@ -215,7 +220,7 @@ def test_agent_reconnects_at_once(m):
     client = attached(m, **found)
     found["vdagent"].close()
     agent = again(m, "vdagent")
-    agent.wait_message(agentwire.ANNOUNCE_CAPABILITIES)
+    agent.wait_client()
     client.at_vdagent(agent)
 
 
@@ -375,22 +380,156 @@ def test_port_keeps_for_the_client(m):
     client.port.wait_until(lambda: client.port.data() == b"boot messages\n", 5, "what was written before")
 
 
+def both_ways(port, peer, size):
+    """Through a port at once, equal."""
+    port.wait_until(lambda: port.opened, 5, "opened")
+    data = os.urandom(1 << 20) * (size >> 20)
+    for end in (peer.send, lambda data: [port.write(data[start:start + 8192]) for start in range(0, size, 8192)]):
+        threading.Thread(target=end, args=(data,), daemon=True).start()
+    peer.wait(lambda: len(peer.data) >= size, 30, lambda: "%d bytes for QEMU" % len(peer.data))
+    port.wait_until(lambda: len(port.data()) >= size, 30, "bytes for the client")
+    if peer.data != data or port.data() != data:
+        raise Failure("other bytes have come")
+
+
 @machine(**ALL)
 def test_port_megabytes(m):
-    """Both ways at once, equal."""
     m.pointer()
     client = Client(m, card=False)
+    both_ways(client.port, m.peer("port"), 8 << 20)
+
+
+@machine(channels=TYPES[:2] + (("port", "name=" + WEBDAV),))
+def test_webdav_megabytes(m):
+    """The port of this name is a kind of channel of its own, held as the others are while QEMU does not read."""
+    m.pointer()
     peer = m.peer("port")
-    client.port.wait_until(lambda: client.port.opened, 5, "opened")
-    data = os.urandom(1 << 20) * 8
-    sender = threading.Thread(target=peer.send, args=(data,), daemon=True)
-    sender.start()
-    for start in range(0, len(data), 8192):
-        client.port.write(data[start:start + 8192])
-    peer.wait(lambda: len(peer.data) >= len(data), 30, "bytes for QEMU")
-    client.port.wait_until(lambda: len(client.port.data()) >= len(data), 30, "bytes for the client")
-    if peer.data != data or client.port.data() != data:
+    port = m.channel(Webdav, m.main(mode=False))
+    both_ways(port, peer, 8 << 20)
+    peer.stop_reading()
+    taken = port.push(rawspice.message(rawspice.DATA, bytes(1 << 20)) * 64)
+    if taken > 6 << 20:
+        raise Failure("%d bytes were taken for a QEMU that does not read" % taken)
+
+
+@machine(channels=TYPES[:2] + (("usbredir",),) * 2 + (("port", "name=" + CONSOLE), ("port", "name=" + WEBDAV),
+                                                      ("port", "name=org.spice-pv.second.0")))
+def test_second_of_a_kind(m):
+    """More passes than is ever taken ahead of QEMU, while the first of each kind is connected and idle."""
+    m.pointer()
+    main = m.main(mode=False)
+    first, device = (m.opened(Device(m.path("usbredir-%d.sock" % number))) for number in (2, 3))
+    idle, usb = (m.channel(rawspice.Usb, main, number) for number in range(2))
+    idle.hello()
+    usb.hello()
+    usb.plug()
+    device.wait_packet(usb.CONNECT)
+    count = 700
+    bulk = struct.pack("<BBHIH", 0x81, 0, 4096, 0, 0) + bytes(4096)
+    threading.Thread(target=lambda: [usb.packet(usb.BULK, bulk, number) for number in range(count)], daemon=True).start()
+    device.wait(lambda: device.packets.count((usb.BULK, bulk)) == count, 20,
+                lambda: "%d bytes for QEMU" % len(device.data))
+    expect([kind for kind, _ in first.packets], [usb.HELLO], "at the other device")
+    others = [m.opened(Peer(m.path("port-%d.sock" % number))) for number in (4, 5)]
+    peer = m.opened(Peer(m.path("port-6.sock")))
+    m.channel(rawspice.Port, main)
+    m.channel(Webdav, main)
+    port = m.channel(rawspice.Port, main, 1)
+    both_ways(port, peer, 4 << 20)
+    expect((port.name, [bytes(other.data) for other in others]), ("org.spice-pv.second.0", [b"", b""]), "at the ports")
+
+
+def rests(m):
+    """What waits for nobody costs nothing."""
+    before = m.host.cpu()
+    time.sleep(1)
+    spent = (m.host.cpu() - before) / 1e9
+    if spent > 0.2:
+        raise Failure("%.2f s of a second spent on waiting" % spent)
+
+
+def last_words(m, monitor=None):
+    """QEMU ends while the client is slow: it gets all that was written, and hears then that the port is closed."""
+    m.pointer()
+    port = m.channel(rawspice.Port, m.main(mode=False), reading=False)
+    peer = m.peer("port")
+    text = os.urandom(16 << 20)
+    size = peer.push(text)
+    if monitor:
+        monitor.close()
+        wait_for(lambda: m.host.channel("port")["guest"] == "unknown", 5, "the monitor should be gone")
+        expect(m.host.channel("port")["qemu"], True, "QEMU connected")
+    peer.close()
+    rests(m)
+    port.write(b"to nobody")
+    port.start_reading()
+    port.wait_until(lambda: len(port.data()) >= size, 10, "what was written before")
+    if port.data() != text[:size]:
         raise Failure("other bytes have come")
+    port.wait_until(lambda: not port.opened, 5, "the port should be closed")
+    expect(port.messages[-1][0], rawspice.PORT_EVENT, "the last that came")
+    expect(m.host.channel("port")["qemu"], False, "QEMU connected")
+    both_ways(m.channel(rawspice.Port, m.main(mode=False)), m.peer("port"), 1 << 20)
+
+
+@machine(**ALL)
+def test_port_last_words(m):
+    last_words(m)
+
+
+@machine(qmp=True, **ALL)
+def test_port_last_words_with_a_monitor(m):
+    """It is gone before the port's last words are read."""
+    monitor = m.opened(Monitor(m.path("host-qmp.sock"), open=[m.host.paths[kind] for kind in ("pvmouse", "port")]))
+    wait_for(lambda: m.host.channel("port")["guest"] == "open", 5, "the monitor's word")
+    last_words(m, monitor)
+
+
+@machine(**ALL)
+def test_port_last_words_for_the_next_client(m):
+    """There was no client when QEMU ended. Another QEMU does not wait for one, and who has said nothing is gone at once."""
+    m.pointer()
+    peer = m.peer("port")
+    wait_for(lambda: m.host.channel("port")["qemu"], 5, "QEMU")
+    peer.close()
+    wait_for(lambda: not m.host.channel("port")["qemu"], 5, "QEMU should be gone")
+    peer = m.peer("port")
+    peer.send(b"last words\n")
+    peer.close()
+    rests(m)
+    client = Client(m, card=False)
+    client.port.wait_until(lambda: client.port.data() == b"last words\n", 5, "what was written before")
+    client.port.wait_until(lambda: not client.port.opened, 5, "the port should be closed")
+    client.close()
+    wait_for(lambda: not m.status()["clients"], 5, "the client should have gone")
+    peer = m.peer("port")
+    peer.send(b"last words\n")
+    peer.close()
+    wait_for(lambda: m.host.channel("port")["qemu"], 5, "the one that has gone counts as long as its words wait")
+    peer = m.peer("port")
+    peer.send(b"first words\n")
+    client = Client(m, card=False)
+    client.port.wait_until(lambda: client.port.data() == b"first words\n", 5, "what the next QEMU has written")
+    client.at_port(peer)
+
+
+@machine(start=False, channels=TYPES[:2] + (("port", "name=" + CONSOLE, "server=off"),))
+def test_port_last_words_and_we_connect(m):
+    """The next QEMU is looked for though the first one's words wait still."""
+    listener = m.opened(Qemu(m.host.paths["port"]))
+    m.host.start()
+    m.pointer()
+    for _ in range(2):
+        peer = m.opened(Peer(listener.accept()))
+        peer.send(b"last words\n")
+        peer.close()
+    peer = m.opened(Peer(listener.accept()))
+    peer.send(b"first words\n")
+    port = m.channel(rawspice.Port, m.main(mode=False))
+    port.wait_until(lambda: port.data() == b"first words\n", 5, "what the next QEMU has written")
+    time.sleep(2)
+    expect(peer.closed, False, "closed")
+    listener.expect_none()
 
 
 @machine(**ALL)
@@ -445,6 +584,45 @@ def test_smartcard_card_removed(m):
     time.sleep(0.2)
     if [kind for kind, _, _ in reader.messages] != [rawspice.Smartcard.READER_ADD]:
         raise Failure("the next QEMU heard %s" % reader.messages)
+
+
+class FailingCard(rawspice.Smartcard):
+    """Without an answer it says that it has failed, or nothing if `silent`."""
+
+    silent = False
+
+    def card(self, what, body=b"", **arguments):
+        if what == self.APDU and not self.answer:
+            what, body = self.ERROR, struct.pack(">I", 1)
+        if what != self.ERROR or not self.silent:
+            super().card(what, body, **arguments)
+
+
+@machine(channels=(("vdagent",), ("smartcard",)))
+def test_smartcard_fails(m):
+    """A card that fails again and again is asked on, and so is one that is put in after one that was pulled out in the
+    middle of commands."""
+    reader = m.opened(Reader(m.host.paths["smartcard"]))
+    main = m.main(talk=False, mode=False)
+    main.attach()
+    card = m.channel(FailingCard, main)
+    card.add_reader()
+    card.insert()
+    reader.wait_message(rawspice.Smartcard.ATR)
+    card.answer = b""
+    for number in range(40):
+        reader.say(rawspice.Smartcard.APDU, bytes([number]))
+        card.wait_until(lambda: len(card.commands) > number, 5, "command %d" % number)
+    card.silent = True
+    for number in range(40, 56):
+        reader.say(rawspice.Smartcard.APDU, bytes([number]))
+        card.wait_until(lambda: len(card.commands) > number, 5, "command %d" % number)
+    card.remove()
+    reader.wait_message(rawspice.Smartcard.CARD_REMOVE)
+    card.insert()
+    card.answer = b"\x90\x00"
+    reader.say(rawspice.Smartcard.APDU, b"again")
+    expect(reader.wait_message(rawspice.Smartcard.APDU), card.answer, "answer of the next card")
 
 
 run(globals(), "spicevmc-channels")

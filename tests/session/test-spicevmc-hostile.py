@@ -158,7 +158,7 @@ def test_client_never_reads(m):
     main.send(rawspice.ATTACH_CHANNELS)
     main.send(rawspice.AGENT_START, struct.pack("<I", 0xffffffff))
     main.agent_data(agentwire.header(agentwire.ANNOUNCE_CAPABILITIES, 8) + struct.pack("<II", 1, agentwire.ALL_CAPS))
-    agent.wait_message(agentwire.ANNOUNCE_CAPABILITIES)
+    agent.wait_client()
     taken = agent.push(agentwire.message(agentwire.REPLY, struct.pack("<II", 2, 1)) * 500000)
     if taken > 8 << 20:
         raise Failure("%d bytes were taken for a client that does not read" % taken)
@@ -439,7 +439,7 @@ def test_guest_million_messages(m):
     for client in (False, True):
         if client:
             main = m.main(mode=False)
-            agent.wait_message(agentwire.ANNOUNCE_CAPABILITIES)
+            agent.wait_client()
         before, began = m.counter("guest-messages"), time.monotonic()
         for _ in range(100):
             agent.send(block * 250)

@@ -158,6 +158,62 @@ def test_agent_dies_in_mid_file(m):
 
 
 @machine()
+def test_slow_guest(m):
+    """An agent that takes 10 KiB/s is slow, not stuck: its file arrives."""
+    agent = m.agent()
+    main = m.main(mode=False)
+    main.agent(agentwire.FILE_XFER_START, agentwire.examples()[agentwire.FILE_XFER_START])
+    agent.wait_message(agentwire.FILE_XFER_START)
+    agent.stop_reading()
+    size = 600000
+    data = struct.pack("<IQ", 7, size) + bytes(size)
+    sending = threading.Thread(target=lambda: main.agent(agentwire.FILE_XFER_DATA, data, timeout=60), daemon=True)
+    sending.start()
+    wait_for(lambda: m.host.channel("vdagent")["queued"] > 65536, 10, "the guest should not take it all at once")
+    for _ in range(26):
+        time.sleep(0.5)
+        agent.read_some(5120)
+    expect(m.counter("stalls"), 0, "stalls")
+    agent.read_again()
+    sending.join(20)
+    pieces = lambda: [body[12:] for _, kind, body in agent.messages if kind == agentwire.FILE_XFER_DATA]
+    agent.wait(lambda: sum(map(len, pieces())) == size, 20, "the file")
+    main.close()
+
+
+@machine()
+def test_stuck_agent_goes_on(m):
+    """An agent that is the only way into the guest, and takes nothing for too long, is there again when it goes on."""
+    agent = m.agent()
+    main = m.main()
+    m.host.wait_sink("legacy", 5)
+    main.agent(agentwire.FILE_XFER_START, agentwire.examples()[agentwire.FILE_XFER_START])
+    agent.wait_message(agentwire.FILE_XFER_START)
+    agent.stop_reading()
+    data = struct.pack("<IQ", 7, 600000) + bytes(600000)
+    threading.Thread(target=lambda: main.agent(agentwire.FILE_XFER_DATA, data, timeout=60), daemon=True).start()
+    wait_for(lambda: m.counter("stalls") == 1, 40, "the agent is stuck")
+    expect(main.wait_agent(agentwire.FILE_XFER_STATUS)[:8], struct.pack("<II", 7, ERROR), "transfer")
+    expect(main.agent_connected, True, "agent connected, as it may go on")
+    agent.read_again()
+    m.host.wait_sink("legacy", 10)
+    main.close()
+
+
+@machine()
+def test_agent_that_has_not_noticed(m):
+    """One that said all to the daemon before, and did not run while that was replaced: it is asked, and told that no
+    client is there."""
+    agent = m.agent(announce=False, reading=False)
+    agent.answers = True
+    agent.read_again()
+    m.host.wait_sink("legacy", 5)
+    heard = [agentwire.CLIENT_DISCONNECTED, agentwire.ANNOUNCE_CAPABILITIES, agentwire.CLIENT_DISCONNECTED]
+    agent.wait(lambda: [kind for _, kind, _ in agent.messages] == heard, 5, lambda: "heard: %s" % agent.messages)
+    works(m, agent)
+
+
+@machine()
 def test_fifty_connections(m):
     """Each waits for its picture. Memory and descriptors are as after the first ones."""
     pointer, agent = m.pointer(), m.agent()
@@ -257,9 +313,9 @@ def test_idle_on_tcp():
         m.check()
 
 
-def say_status(m, *more):
+def say_status(m, *more, timeout=None):
     return subprocess.run([vm.Host.program(), "--status", "vm", "--runtime-dir", m.path("run"), *more],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
 
 
 @machine(**ALL)
@@ -308,6 +364,47 @@ def test_status_for_people(m):
                  "QEMU connected", "QEMU not connected", "counters:", "pvmouse-frames"):
         if word not in text:
             raise Failure("no %r in:\n%s" % (word, text))
+
+
+@machine(**ALL)
+def test_status_of_guest_without_monitor(m):
+    """Open is then what has spoken: HELLO on the pointer's port, an announcement on the agent's. Nobody knows of others."""
+    def guests():
+        return [channel["guest"] for channel in m.status()["channels"]]
+
+    def wait_guests(*wanted):
+        wait_for(lambda: guests() == list(wanted), 5, lambda: "guest: %s, wanted %s" % (guests(), wanted))
+
+    for kind in m.host.paths:
+        if kind not in ("vdagent", "pvmouse"):
+            m.peer(kind)
+    agent, pointer = m.agent(announce=False), m.pointer(hello=False)
+    wait_for(lambda: all(channel["qemu"] for channel in m.status()["channels"]), 5, lambda: "qemu: %s" % m.status())
+    expect(guests(), ["unknown"] * 5, "guest before anything is said")
+    pointer.hello()
+    wait_guests("unknown", "open", "unknown", "unknown", "unknown")
+    agent.send(agentwire.caps(AGENT_CAPS))
+    wait_guests("open", "open", "unknown", "unknown", "unknown")
+    pointer.close()
+    wait_guests("open", "unknown", "unknown", "unknown", "unknown")
+    agent.close()
+    wait_guests("unknown", "unknown", "unknown", "unknown", "unknown")
+
+
+@machine()
+def test_status_of_one_that_hangs(m):
+    """It is not waited for without an end."""
+    os.kill(m.host.pid, signal.SIGSTOP)
+    try:
+        run = say_status(m, timeout=20)
+    except subprocess.TimeoutExpired:
+        raise Failure("--status waits for a daemon that does not run")
+    finally:
+        os.kill(m.host.pid, signal.SIGCONT)
+    expect((run.returncode, run.stdout), (1, ""), "status")
+    if m.path("run/vm/control") not in run.stderr:
+        raise Failure(run.stderr)
+    works(m)
 
 
 def test_status_of_none():

@@ -211,6 +211,29 @@ def test_server_mouse_mode(m):
 
 
 @machine()
+def test_server_mouse_mode_with_button_held(m):
+    """An agent cannot be told of relative motion, but of the release of what it holds."""
+    agent = m.agent()
+    main = m.main()
+    inputs = m.inputs(main)
+    inputs.position(50, 60)
+    inputs.press(1)
+    agent.wait(lambda: agent.mice and agent.mice[-1][2] == 2, 5, "press")
+    main.request_mode(rawspice.SERVER_MODE)
+    main.wait_until(lambda: main.mouse_mode == rawspice.SERVER_MODE, 5, "no server mouse mode")
+    inputs.motion(3, -2)
+    inputs.release(1)
+    agent.wait(lambda: agent.mice[-1] == (50, 60, 0, 0), 5, lambda: "release: %s" % agent.mice)
+    count = len(agent.mice)
+    inputs.motion(3, -2)
+    main.request_mode(rawspice.CLIENT_MODE)
+    main.wait_until(lambda: main.mouse_mode == rawspice.CLIENT_MODE, 5, "no client mouse mode")
+    inputs.position(70, 60)
+    agent.wait(lambda: agent.mice[-1] == (70, 60, 0, 0), 5, lambda: "motion: %s" % agent.mice)
+    expect(len(agent.mice), count + 1, "states")
+
+
+@machine()
 def test_sinks_in_mid_press(m):
     """Agent, then pvmouse, then the agent again with a button down: the old way releases, the new one presses."""
     agent = m.agent()
@@ -335,6 +358,48 @@ def test_second_display(m):
     pointer.wait_frame(seen, buttons=LEFT)
     if any(not frame.no_position and frame.x == wire(3, 1024) for frame in pointer.frames[seen:]):
         raise Failure("a position on no display was used: %s" % pointer.frames[seen:])
+
+
+@machine(**SIZES)
+def test_outside_for_the_agent(m):
+    """The same by the agent's port: it hears of no place that the guest does not have."""
+    agent = m.agent()
+    m.host.wait_sink("legacy", 5)
+    main = m.main()
+    inputs = m.inputs(main)
+    for place, wanted in (((0xffffffff, 0xffffffff, 0), (1023, 767, 0)), ((5000, 10, 1), (799, 10, 1)),
+                          ((3, 3, 2), (799, 10, 1)), ((3, 3, 255), (799, 10, 1)), ((4, 5, 0), (4, 5, 0))):
+        inputs.position(*place)
+        inputs.press(1)
+        agent.wait(lambda: agent.mice and agent.mice[-1][2] == 2, 5, "press")
+        inputs.release(1)
+        agent.wait(lambda: agent.mice[-1][2] == 0, 5, "release")
+        expect({(x, y, display) for x, y, buttons, display in agent.mice[-2:]}, {wanted}, "place for %s" % (place,))
+
+
+@machine()
+def test_burst_for_the_agent(m):
+    """More clicks at once than may wait for the agent: it ends with the buttons that are down, and what it does not
+    get is counted."""
+    agent = m.agent()
+    m.host.wait_sink("legacy", 5)
+    main = m.main()
+    inputs = m.inputs(main)
+    inputs.position(50, 60)
+    press = rawspice.message(rawspice.PRESS, struct.pack("<BH", 1, 1))
+    release = rawspice.message(rawspice.RELEASE, struct.pack("<BH", 1, 0))
+    total = 1
+    for burst, buttons in ((press + release) * 300 + press, 2), ((release + press) * 300 + release, 0):
+        inputs.send_bytes(burst)
+        total += 601
+        wait_for(lambda: m.counter("mouse-states") == total, 5, lambda: "counters: %s" % m.status())
+        agent.wait(lambda: len(agent.mice) == m.counter("pointer-legacy"), 5,
+                   lambda: "%d states, %s" % (len(agent.mice), m.status()))
+        expect(agent.mice[-1], (50, 60, buttons, 0), "state at last")
+        lost = m.counter("pointer-legacy-lost")
+        expect(len(agent.mice) + lost, total, "states")
+    if lost == 0:
+        raise Failure("so many can wait?")
 
 
 run(globals(), "spicevmc-pointer")

@@ -3,8 +3,6 @@
 """spicevmc's policy: whatever client and guest say, the canary's bytes never come out at the side to which they may not
 go. What is refused is answered in the protocol's own way, and said in the log a few times, not each time."""
 
-import json
-
 from spicevmcd import *
 
 CANARY = b"canary-0b5e55ed"
@@ -21,7 +19,7 @@ class World:
         self.pointer = m.pointer() if pointer and "pvmouse" in m.host.paths else None
         self.agent = m.agent(caps=CAPS)
         self.main = m.main(mode=False, caps=CAPS)
-        self.agent.wait_message(agentwire.ANNOUNCE_CAPABILITIES)
+        self.agent.wait_client()
         wait_for(lambda: self.caps_of_agent()[CAP_MOUSE], 5, "the agent's capabilities")
 
     def caps_of_agent(self):
@@ -188,7 +186,7 @@ def test_clipboard_off(m):
     """Neither end is even told that the other has a clipboard."""
     world = World(m)
     expect(world.caps_of_agent()[CAP_BY_DEMAND], False, "clipboard among the agent's capabilities")
-    told = struct.unpack_from("<I", world.agent.wait_message(agentwire.ANNOUNCE_CAPABILITIES), 4)[0]
+    told = struct.unpack_from("<I", world.agent.wait_client(), 4)[0]
     expect(told >> CAP_BY_DEMAND & 1, 0, "clipboard among the client's capabilities")
     # Without the capability of selections the messages have none.
     for _ in range(MANY):
@@ -320,38 +318,6 @@ def test_pointer_off(m):
     expect(m.status()["sink"], "none", "sink")
 
 
-class Monitor:
-    """QEMU's monitor, which says yes to everything; `lines` is all it has heard."""
-
-    def __init__(self, path):
-        self._sock = socket.socket(socket.AF_UNIX)
-        self._sock.bind(path)
-        self._sock.listen(1)
-        self.lines = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        with contextlib.suppress(OSError, ValueError):
-            while True:
-                peer, _ = self._sock.accept()
-                file = peer.makefile("rwb", buffering=0)
-                file.write(b'{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, '
-                           b'"capabilities": []}}\r\n')
-                for line in file:
-                    self.lines.append(line)
-                    command = json.loads(line)
-                    answer = {"return": [] if command["execute"].startswith("query") else {}}
-                    if "id" in command:
-                        answer["id"] = command["id"]
-                    file.write(json.dumps(answer).encode() + b"\r\n")
-
-    def keys(self):
-        return [line for line in self.lines if b"key" in line]
-
-    def close(self):
-        self._sock.close()
-
-
 def type_keys(m):
     monitor = m.opened(Monitor(m.path("host-qmp.sock")))
     m.host.start()
@@ -369,7 +335,7 @@ def type_keys(m):
 def test_keyboard_on():
     with Machine(start=False, qmp=True) as m:
         monitor = type_keys(m)
-        wait_for(lambda: len(monitor.keys()) >= 40, 10, lambda: "keys: %s" % monitor.lines[-10:])
+        wait_for(lambda: len(monitor.keys()) >= 40, 10, lambda: "keys: %s" % monitor.commands[-10:])
         m.check()
 
 

@@ -328,6 +328,25 @@ static void test_trouble(void)
     CHECK_EQ(monitor_state(monitor)->lost, 4); /* the click before the release, these two, the key */
     start(monitor);
     CHECK_EQ(monitor_state(monitor)->connections, 2);
+
+    check_case("a key is down over a connection that ends");
+    key(monitor, 32, true);
+    check_sent(monitor, "any key32+");
+    check_next(monitor, DONE, "");
+    monitor_disconnected(monitor);
+    key(monitor, 32, false);
+    monitor_connected(monitor);
+    check_next(monitor, GREETING, "qmp_capabilities");
+    check_next(monitor, DONE, "query-mice");
+    check_next(monitor, MICE, "query-chardev");
+    check_next(monitor, "{\"return\": []}", "v0/0" RELEASED);
+    check_next(monitor, DONE, "v0/1" RELEASED);
+    check_next(monitor, DONE, "any" RELEASED);
+    check_next(monitor, DONE, "any key32-");
+    check_next(monitor, DONE, "");
+    CHECK(monitor_state(monitor)->connected);
+    monitor_disconnected(monitor);
+    start(monitor);
 }
 
 static void test_channels(void)
@@ -415,19 +434,34 @@ static void test_events(void)
     CHECK(feed(monitor, "{\"event\": \"VSERPORT_CHANGE\"}"));
     monitor_verb(monitor, &refresh);
     check_sent(monitor, "");
-    check_next(monitor, "{\"return\": []}", "query-chardev");
+    check_next(monitor, "{\"return\": []}", "query-mice");
+    check_next(monitor, MICE, "query-chardev");
     check_next(monitor, "{\"return\": []}", "");
 
     check_case("input has its turn");
     monitor_verb(monitor, &refresh);
-    check_sent(monitor, "query-chardev");
-    monitor_verb(monitor, &refresh);
+    check_sent(monitor, "query-mice");
     click(monitor, LEFT);
     click(monitor, 0);
-    check_next(monitor, "{\"return\": []}", "v0/0 left+");
+    check_next(monitor, MICE, "v0/0 left+");
     check_next(monitor, DONE, "query-chardev");
     check_next(monitor, "{\"return\": []}", "v0/0 left-");
     check_next(monitor, DONE, "");
+
+    check_case("so it has, as have both questions, when input came last and more is asked each time");
+    click(monitor, LEFT);
+    check_sent(monitor, "v0/0 left+");
+    monitor_verb(monitor, &refresh);
+    check_next(monitor, DONE, "query-mice");
+    monitor_verb(monitor, &refresh);
+    click(monitor, 0);
+    check_next(monitor, MICE, "v0/0 left-");
+    monitor_verb(monitor, &refresh);
+    check_next(monitor, DONE, "query-chardev");
+    monitor_verb(monitor, &refresh);
+    check_next(monitor, "{\"return\": []}", "query-mice");
+    check_next(monitor, MICE, "query-chardev");
+    check_next(monitor, "{\"return\": []}", "");
 
     check_case("resets");
     CHECK(feed(monitor, "{\"event\": \"RESET\", \"data\": {\"guest\": true}}"));
@@ -523,6 +557,24 @@ static void test_tablet(void)
         monitor_disconnected(monitor);
         CHECK(!monitor_state(monitor)->tablet);
     }
+
+    g_autoptr(Monitor) monitor = make();
+    const Verb refresh = { .type = VERB_REFRESH };
+
+    start(monitor);
+    check_case("a tablet is unplugged");
+    check_next(monitor, "{\"event\": \"DEVICE_DELETED\", \"data\": {\"path\": \"/machine/t\"}}", "query-mice");
+    CHECK(monitor_state(monitor)->tablet);
+    check_next(monitor, "{\"return\": []}", "");
+    CHECK(!monitor_state(monitor)->tablet);
+
+    check_case("and plugged");
+    monitor_verb(monitor, &refresh);
+    check_sent(monitor, "query-mice");
+    check_next(monitor, MICE, "query-chardev");
+    CHECK(monitor_state(monitor)->tablet);
+    check_next(monitor, "{\"return\": []}", "");
+    CHECK(monitor_state(monitor)->connected);
 }
 
 /* A whole conversation, cut at each place. */

@@ -182,6 +182,8 @@ static void test_actions(void)
 /* 106 bytes: sockets may have 107 in their path. */
 #define A35 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define LONG "/" A35 A35 A35
+/* 96 bytes: /x/control just fits, /x/spice.sock does not. */
+#define ROOM_FOR_CONTROL "/" A35 A35 "aaaaaaaaaaaaaaaaaaaaaaaaa"
 
 static void test_longest(void)
 {
@@ -235,6 +237,7 @@ static void test_wrong(void)
         { "--name x --socket-group=" CHANNEL, "--socket-group", "" },
         { "--name x --runtime-dir r" CHANNEL, "--runtime-dir", "“r”" },
         { "--name x --runtime-dir " LONG CHANNEL, "runtime-dir", "107" },
+        { "--name x --runtime-dir " ROOM_FOR_CONTROL CHANNEL, "listen", "107" },
         { "--name x --qmp r" CHANNEL, "--qmp", "“r”" },
         { "--name x --display 0" CHANNEL, "--display", "“0”" },
         { "--name x --display 0,1024" CHANNEL, "--display", "“0,1024”" },

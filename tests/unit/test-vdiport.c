@@ -89,7 +89,10 @@ static void note(GString *text, const VdagentMessage *m)
         g_string_append_printf(text, "max(%d) ", m->max_clipboard.max);
         return;
     case VD_AGENT_MOUSE_STATE:
-        g_string_append_printf(text, "mouse(%u,%u,%u) ", m->mouse.x, m->mouse.y, m->mouse.buttons);
+        g_string_append_printf(text, "mouse(%u,%u,%u)", m->mouse.x, m->mouse.y, m->mouse.buttons);
+        if (m->mouse.display != 0)
+            g_string_append_printf(text, "@%u", m->mouse.display);
+        g_string_append_c(text, ' ');
         return;
     case VD_AGENT_GRAPHICS_DEVICE_INFO:
         g_string_append_printf(text, "devices(%u) ", m->devices.count);
@@ -160,6 +163,11 @@ static void on_pointer(const PvmouseFrame *frame, const VdagentMouseState *raw, 
     g_string_append_printf(world->events, "pointer(%u,%u,%u,%d) ", frame->x, raw->x, frame->buttons, frame->wheel);
 }
 
+static void on_lost(size_t count, void *user)
+{
+    g_string_append_printf(((World *)user)->events, "lost(%zu) ", count);
+}
+
 static void on_agent(const Caps *caps, void *user)
 {
     World *world = user;
@@ -207,8 +215,8 @@ static void reader_init(Reader *reader, unsigned direction)
 
 static World *world_new(const VdiportPolicy *policy)
 {
-    static const VdiportEvents events = { on_pointer, on_agent,   on_monitors, on_kick,
-                                          on_reopen,  on_restart, on_refused };
+    static const VdiportEvents events = { on_pointer, on_lost,   on_agent,   on_monitors,
+                                          on_kick,    on_reopen, on_restart, on_refused };
     World *world = g_new0(World, 1);
 
     world->now = 1000;
@@ -958,6 +966,7 @@ static void test_files(void)
     from_server(world, bytes->data + 12000, 12000);
     from_server(world, bytes->data + 24000, bytes->len - 24000);
     EXPECT(world, "status(5,1) ", "start(5) ", "");
+    CHECK_EQ(vdiport_queued(world->port), 0);
 
     check_case("the same number again");
     SAY(client, start(6));
@@ -1208,9 +1217,12 @@ static void test_stall(void)
     CHECK_EQ(vdiport_deadline(world->port), world->now + VDIPORT_STALL_MS);
     tick(world, VDIPORT_STALL_MS - 1);
     read_bytes(&world->guest, chunk, vdiport_to_guest(world->port, chunk, world->now));
-    CHECK_EQ(vdiport_deadline(world->port), world->now + VDIPORT_STALL_MS);
-    tick(world, VDIPORT_STALL_MS - 1);
     CHECK(vdiport_hold(world->port));
+    CHECK_EQ(vdiport_deadline(world->port), world->now - (VDIPORT_STALL_MS - 1) + VDIPORT_HOLD_MS);
+    tick(world, VDIPORT_HOLD_MS - (VDIPORT_STALL_MS - 1));
+    CHECK(!vdiport_hold(world->port));
+    tick(world, 2 * VDIPORT_STALL_MS - 1 - VDIPORT_HOLD_MS - 1);
+    CHECK_EQ(vdiport_deadline(world->port), world->now + 1);
     take_client(world, 100);
     CHECK_STR(world->client.text->str, "");
     tick(world, 1);
@@ -1221,6 +1233,7 @@ static void test_stall(void)
     CHECK_STR(world->client.text->str, text("clipboard(0,0,0) release(0) status(3,2) announce(0,%x) ", STAND_IN));
     CHECK_STR(world->events->str, "no-agent ");
     CHECK_EQ(vdiport_counters(world->port)[VDIPORT_STALLS], 1);
+    CHECK(vdiport_may_go_on(world->port));
 
     check_case("and goes on");
     g_string_truncate(world->client.text, 0);
@@ -1232,6 +1245,7 @@ static void test_stall(void)
     SAY(guest, announce(0, GUEST_CAPS));
     SAY(guest, grab(0, 0, TEXT));
     EXPECT(world, text("announce(0,%x) grab(0@1:1) ", GUEST_CAPS), "max(-1) ", text("agent(%x) ", GUEST_CAPS));
+    CHECK(!vdiport_may_go_on(world->port));
     SAY(client, monitors(1));
     CHECK_EQ(vdiport_deadline(world->port), world->now + VDIPORT_STALL_MS);
     EXPECT(world, "", "monitors(1) ", "");
@@ -1254,6 +1268,9 @@ static void test_stall(void)
     CHECK_EQ(vdiport_deadline(world->port), world->now + VDIPORT_STALL_MS);
     tick(world, VDIPORT_STALL_MS);
     EXPECT(world, "", "2leave ", "no-agent restart ");
+    CHECK(vdiport_may_go_on(world->port));
+    vdiport_guest_open(world->port, false, world->now);
+    CHECK(!vdiport_may_go_on(world->port));
     world_free(world);
 
     check_case("nobody there, nothing wrong");
@@ -1262,7 +1279,90 @@ static void test_stall(void)
     tick(world, VDIPORT_STALL_MS);
     CHECK_EQ(vdiport_counters(world->port)[VDIPORT_STALLS], 0);
     CHECK_EQ(vdiport_deadline(world->port), INT64_MAX);
-    EXPECT(world, "", "2leave ", "");
+    EXPECT(world, "", text("2leave announce(1,%x) ", LAYOUT), "");
+
+    check_case("an agent that has not noticed that the host is another one");
+    SAY(guest, announce(0, GUEST_CAPS));
+    EXPECT(world, "", "2leave ", text("agent(%x) ", GUEST_CAPS));
+    vdiport_server(world->port, true, world->now);
+    set_layouts(world, CLIENT_CAPS, GUEST_CAPS);
+    SAY(client, announce(1, CLIENT_CAPS));
+    EXPECT(world, text("announce(0,%x) ", GUEST_CAPS), text("announce(1,%x) max(-1) ", CLIENT_SEEN), "");
+    world_free(world);
+}
+
+/*
+ * A client sends a file as fast as it is let to a guest that takes one chunk each `every` ms. The time until all has
+ * come or the transfer has ended, in which the client was never held longer than it may be.
+ */
+static int64_t slow_guest(World *world, const GByteArray *bytes, int64_t every)
+{
+    int64_t began = world->now, free_at = began, next = began + every;
+    uint8_t chunk[MUX_CHUNK_MAX];
+    size_t at = 0;
+
+    SAY(client, start(3));
+    while (vdiport_has_agent(world->port) && (at < bytes->len || vdiport_queued(world->port) > 0)) {
+        /* As libspice-server: what it has been sent is written to the end, what was refused once more at once. */
+        bool refused = false, free = !vdiport_hold(world->port);
+
+        for (size_t window = 10; free && at < bytes->len && window > 0; at += MUX_CHUNK_MAX) {
+            size_t part = MIN(bytes->len - at, MUX_CHUNK_MAX);
+
+            refused = refused || !vdiport_from_server(world->port, bytes->data + at, part, false, world->now);
+            if (refused)
+                CHECK(vdiport_from_server(world->port, bytes->data + at, part, true, world->now));
+            window -= vdiport_hold(world->port);
+        }
+        CHECK(vdiport_queued(world->port) < LIMIT_SESSION_QUEUE);
+        free_at = free ? world->now : free_at;
+        CHECK(world->now - free_at <= VDIPORT_HOLD_MS);
+        world->now = MIN(next, vdiport_deadline(world->port));
+        vdiport_tick(world->port, world->now);
+        CHECK(vdiport_deadline(world->port) > world->now);
+        if (world->now == next) {
+            read_bytes(&world->guest, chunk, vdiport_to_guest(world->port, chunk, world->now));
+            next += every;
+        }
+    }
+    take_client(world, 100);
+    return world->now - began;
+}
+
+static void test_slow(void)
+{
+    World *world = acquainted();
+    g_autoptr(GByteArray) bytes = chunked(VDP_CLIENT_PORT, plain(&world->client_layout, &(VdagentMessage){
+        .type = VD_AGENT_FILE_XFER_DATA, .file_data = { 3, 1000000 } }, 1000000));
+    int64_t took;
+
+    check_case("a guest that takes a window while the client is held");
+    took = slow_guest(world, bytes, VDIPORT_HOLD_MS / 11);
+    CHECK(took > 500 * VDIPORT_HOLD_MS / 11);
+    CHECK_EQ(world->guest.bulk, 1000000);
+    CHECK_STR(world->client.text->str, "");
+    CHECK_EQ(vdiport_counters(world->port)[VDIPORT_STALLS], 0);
+    world_free(world);
+
+    check_case("less, but the file is no longer than what may wait");
+    world = acquainted();
+    g_autoptr(GByteArray) some = chunked(VDP_CLIENT_PORT, plain(&world->client_layout, &(VdagentMessage){
+        .type = VD_AGENT_FILE_XFER_DATA, .file_data = { 3, 150000 } }, 150000));
+    took = slow_guest(world, some, VDIPORT_STALL_MS - 1);
+    CHECK(took > 70 * VDIPORT_STALL_MS);
+    CHECK_EQ(world->guest.bulk, 150000);
+    CHECK_STR(world->client.text->str, "");
+    world_free(world);
+
+    check_case("less, and there is no end of it");
+    world = acquainted();
+    took = slow_guest(world, bytes, VDIPORT_STALL_MS - 1);
+    CHECK(took > 2 * VDIPORT_HOLD_MS && took < 10 * VDIPORT_HOLD_MS);
+    CHECK_STR(world->client.text->str, text("status(3,2) announce(0,%x) ", STAND_IN));
+    CHECK_STR(world->events->str, "no-agent ");
+    CHECK_EQ(vdiport_counters(world->port)[VDIPORT_STALLS], 1);
+    CHECK(!vdiport_hold(world->port));
+    CHECK(vdiport_queued(world->port) < 1000);
     world_free(world);
 }
 
@@ -1358,13 +1458,58 @@ static void test_pointer(void)
     CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = 2 }));
     EXPECT(world, "", "2mouse(1,0,0) 2mouse(2,0,0) ", "");
 
-    check_case("full");
-    for (uint32_t i = 0; i < 64; i++)
-        CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = i, .buttons = i % 2 ? 0 : 2 }));
-    CHECK(!vdiport_mouse(world->port, &(VdagentMouseState){ .x = 64, .buttons = 2 }));
+    check_case("on no display");
+    static const VdagentMouseState outside[] = {
+        { UINT32_MAX, 5, 0, 0 }, { 7, UINT32_MAX, 2, 0 }, { 8, 8, 0, 1 },   { 9, 9, 2, 255 },
+        { 900, 700, 0, 3 },      { 1, 1, 2, 2 },          { 800, 700, 0, 3 }, { 1, 1, 2, 16 },
+    };
+    for (size_t i = 0; i < COUNT(outside); i++) {
+        vdiport_set_size(world->port, 3, i < 7 ? 640 : 0, i < 7 ? 480 : 0);
+        CHECK(vdiport_mouse(world->port, &outside[i]));
+    }
+    EXPECT(world, "",
+           "2mouse(999,5,0) 2mouse(7,799,2) 2mouse(7,799,0) 2mouse(7,799,2) 2mouse(639,479,0)@3 2mouse(639,479,2)@3 "
+           "2mouse(639,479,0)@3 2mouse(0,0,2) ", "");
+    CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = 2 }));
     take_guest(world);
-    CHECK_EQ(strlen(world->guest.text->str) > 64 * 12, true);
-    g_string_truncate(world->guest.text, 0);
+    forget(world);
+
+    check_case("full");
+    /* What comes when 64 wait, the last with a button up; what the last is then, and how many are lost for it. */
+    static const struct {
+        uint32_t buttons[5];
+        size_t count;
+        const char *last, *lost;
+    } more[] = {
+        { { 2 }, 1, " 2mouse(62,0,2) 2mouse(100,0,2) ", "lost(1) " },
+        { { 2, 0 }, 2, " 2mouse(62,0,2) 2mouse(101,0,0) ", "lost(1) lost(1) " },
+        { { 2, 2, 2 }, 3, " 2mouse(62,0,2) 2mouse(102,0,2) ", "lost(1) " },
+        { { 0, 0, 0 }, 3, " 2mouse(62,0,2) 2mouse(102,0,0) ", "" },
+        { { 0, 2, 2, 0, 0 }, 5, " 2mouse(62,0,2) 2mouse(104,0,0) ", "lost(1) lost(1) " },
+        { { 32, 32, 0 }, 3, " 2mouse(62,0,2) 2mouse(102,0,0) ", "lost(1) lost(1) lost(1) " },
+    };
+    for (size_t i = 0; i < COUNT(more); i++) {
+        for (uint32_t n = 0; n < 64; n++)
+            CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = n, .buttons = n % 2 ? 0 : 2 }));
+        for (uint32_t n = 0; n < more[i].count; n++)
+            CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = 100 + n, .buttons = more[i].buttons[n] }));
+        take_guest(world);
+        CHECK(g_str_has_suffix(world->guest.text->str, more[i].last));
+        CHECK_STR(world->events->str, more[i].lost);
+        CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = 0 }));
+        take_guest(world);
+        forget(world);
+    }
+
+    check_case("full of clicks, the last place taken by one that moves");
+    for (uint32_t n = 0; n < 63; n++)
+        CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = n, .buttons = n % 2 ? 0 : 2 }));
+    for (uint32_t n = 63; n < 70; n++)
+        CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = n, .buttons = n == 69 ? 0 : 2 }));
+    take_guest(world);
+    CHECK(g_str_has_suffix(world->guest.text->str, " 2mouse(62,0,2) 2mouse(69,0,0) "));
+    CHECK_STR(world->events->str, "");
+    forget(world);
 
     check_case("turns");
     SAY(client, start(3));
@@ -1387,8 +1532,25 @@ static void test_pointer(void)
     vdiport_mouse(world->port, &(VdagentMouseState){ .x = 1 });
     SAY(guest, announce(1, GUEST_CAPS));
     take_client(world, 100);
+    CHECK_STR(world->events->str, text("lost(1) no-agent agent(%x) ", GUEST_CAPS));
     forget(world);
     EXPECT(world, "", text("2leave announce(1,%x) max(-1) ", CLIENT_SEEN), "");
+
+    check_case("nor for the next QEMU");
+    SAY(guest, announce(0, GUEST_CAPS));
+    for (uint32_t n = 0; n < 3; n++)
+        CHECK(vdiport_mouse(world->port, &(VdagentMouseState){ .x = n, .buttons = n % 2 ? 0 : 2 }));
+    vdiport_qemu(world->port, false, world->now);
+    CHECK(!vdiport_mouse(world->port, &(VdagentMouseState){ .x = 3 }));
+    vdiport_qemu(world->port, true, world->now);
+    take_client(world, 100);
+    CHECK_STR(world->events->str, "lost(3) no-agent ");
+    forget(world);
+    EXPECT(world, "", text("2leave announce(1,%x) ", CLIENT_SEEN), "");
+    SAY(guest, announce(0, GUEST_CAPS));
+    take_client(world, 100);
+    take_guest(world);
+    forget(world);
 
     check_case("the port is connected anew in the middle of a message");
     VdagentMessage devices = { .type = VD_AGENT_GRAPHICS_DEVICE_INFO, .devices = { .count = LIMIT_DISPLAYS } };
@@ -1453,6 +1615,7 @@ int main(void)
     test_agent_dies();
     test_client_leaves();
     test_stall();
+    test_slow();
     test_marks();
     test_pointer();
     test_broken();

@@ -2,10 +2,11 @@
 /*
  * What the pointer really does inside the guest, seen where it matters: at the evdev device and in the X server.
  *
- *   probe evdev [-v] NAME…   counts the events of the input devices with these names, also when they are created
- *                            later. Each line on standard input is answered by one line of JSON: "counts", or "reset"
- *                            (which answers with the counts and clears them). -v also prints each event as it comes:
- *                            "NAME SECONDS.MICROSECONDS TYPE CODE VALUE" with the kernel's monotonic time.
+ *   probe evdev [-v] NAME…   counts the events of the input devices with these names, or node names ("event3"), also
+ *                            when they are created later. Each line on standard input is answered by one line of JSON:
+ *                            "counts", or "reset" (which answers with the counts and clears them). -v also prints each
+ *                            event as it comes: "NAME SECONDS.MICROSECONDS TYPE CODE VALUE" with the kernel's monotonic
+ *                            time.
  *   probe pointer            prints "X Y" of the X pointer at start and after motion the server has processed, and
  *                            "= X Y" for each line on standard input.
  *   probe echo PORT NAME     writes the four bytes "SYN\n" to a virtio-serial port for each complete report of the
@@ -67,7 +68,7 @@ static void try_open(const char *node)
         return;
     ioctl(fd, EVIOCGNAME(sizeof name), name);
     for (Device *d = devices; d < devices + device_count; d++) {
-        if (d->fd >= 0 || strcmp(d->name, name) != 0)
+        if (d->fd >= 0 || (strcmp(d->name, name) != 0 && strcmp(d->name, node) != 0))
             continue;
         int clock = CLOCK_MONOTONIC;
         ioctl(fd, EVIOCSCLOCKID, &clock);

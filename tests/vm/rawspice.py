@@ -9,7 +9,7 @@
     inputs.position(10, 20); inputs.press(1)
     main.send_bytes(b"…")                          anything at all
 
-Channel(…, reading=False) never reads. Link is a connection on which nothing has been said yet. A log-in that fails
+Channel(…, reading=False) does not read. Link is a connection on which nothing has been said yet. A log-in that fails
 raises Refused."""
 
 import contextlib
@@ -177,7 +177,11 @@ class Channel(Link):
             self.close()
             raise
         if reading:
-            threading.Thread(target=self._read, daemon=True).start()
+            self.start_reading()
+
+    def start_reading(self):
+        """For one that was made with reading=False."""
+        threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         with contextlib.suppress(OSError, EOFError):
@@ -201,8 +205,8 @@ class Channel(Link):
         if kind == PING:
             self.send(PONG, body[:12])
             return
-        self.handle(kind, body)
-        with self._changed:
+        with self._changed:  # who waits sees what handle() has changed together with the message
+            self.handle(kind, body)
             self.messages.append((kind, body))
             self.received += 1
             self._changed.notify_all()

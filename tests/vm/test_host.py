@@ -4,12 +4,14 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
 import time
 import zlib
 
+import certificates
 import rawspice
 import vm
 from harness import *
@@ -18,13 +20,14 @@ from test_files import clean, make, received, start_and_wait_progress
 from test_pointer import check, edge_points, misses, settle, two_heads
 
 CONSOLE = "org.spice-pv.console.0"
-HOST = {"agent": "host", "heads": 2, "cmdline": "video=Virtual-2:1024x768e",
-        "host": {"displays": ("1024x768", "1024x768"), "qmp": True,
+HOST = {"agent": "host", "display": None, "cmdline": "video=Virtual-2:1024x768e",
+        "host": {"displays": ("1024x768,device=video,head=0", "1024x768,device=video,head=1"), "qmp": True,
                  "channels": (("vdagent",), ("pvmouse",), ("usbredir",), ("smartcard",), ("port", "name=" + CONSOLE))}}
 
 
-# A tablet without a display of its own spans all of them: exact with one.
-ONE_HEAD = {"agent": "host", "host": {"qmp": True}}
+# A tablet without a display of its own spans all of them: exact with one. The second monitor is for a service in the
+# guest.
+ONE_HEAD = {"agent": "host", "host": {"qmp": True}, "extra": ("-qmp", "unix:{dir}/service-qmp.sock,server=on,wait=off")}
 
 
 def rss(m):
@@ -241,6 +244,68 @@ def test_host_switches_sinks_with_button_down(m):
     after = pointer.now()
     if max(abs(after[0] - before[0]), abs(after[1] - before[1])) > 1:  # a tablet is a pixel off in Xorg
         raise Failure("the pointer has jumped from %s to %s" % (before, after))
+
+
+def on_tablet(pixel, size):
+    """Where a tablet of QEMU's, whose axes run over 0..32767, has the middle of a pixel."""
+    return (2 * pixel + 1) * 16384 // size
+
+
+def wait_place(counts, wanted):
+    wait_for(lambda: (counts()["abs_x"], counts()["abs_y"]) == wanted, 5, lambda: "not at %s: %s" % (wanted, counts()))
+
+
+def tablets(m):
+    """Counters of QEMU's tablets; they are on the bus in the order of their displays."""
+    nodes = m.guest.run("grep -lx 'QEMU Virtio Tablet' /sys/bus/pci/devices/*/virtio*/input/*/name | "
+                        "while read -r name; do basename ${name%name}event*; done").split()
+    return [m.evdev(node) for node in nodes]
+
+
+@machine(**HOST)
+@ours_only
+def test_host_tablet_for_each_display(m):
+    """Without the pvmouse port each display has its tablet, and a button goes up where it went down."""
+    m.defer(lambda: m.vm.host.wait_sink("pvmouse", 10))
+    m.defer(lambda: m.guest.run("systemctl start spice-pvmouse"))
+    m.guest.run("systemctl stop spice-pvmouse")
+    m.vm.host.wait_sink("qmp", 10)
+    first, second = counters = tablets(m)
+    dropped = lambda: m.vm.host.status()["counters"]["qmp-dropped"]
+    before = dropped()
+    reset = lambda: [counts("reset") for counts in counters]
+    edges = lambda: [(counts()["press"], counts()["release"]) for counts in counters]
+    for display, (mine, other) in enumerate(((first, second), (second, first))):
+        reset()
+        for x, y in edge_points(1024, 768)[::7]:
+            m.client.position(x, y, display)
+            wait_place(mine, (on_tablet(x, 1024), on_tablet(y, 768)))
+        for button in (m.client.LEFT, m.client.UP, m.client.UP, m.client.DOWN):
+            m.client.click(button)
+        seen = settle(mine)
+        if (seen["press"], seen["release"], seen["wheel"]) != ({"272": 1}, {"272": 1}, 1):
+            raise Failure("a click, two steps up and one down on display %d became %s" % (display, seen))
+        if other()["reports"] != 0:
+            raise Failure("of display %d the other tablet has %s" % (display, other()))
+    m.client.position(100, 100, 0)
+    wait_place(first, (on_tablet(100, 1024), on_tablet(100, 768)))
+    reset()
+    for command, wanted in ((("press", m.client.LEFT), [({"272": 1}, {}), ({}, {})]),
+                            (("position", 200, 200, 1), [({"272": 1}, {}), ({}, {})]),
+                            (("press", m.client.SIDE), [({"272": 1}, {}), ({"275": 1}, {})]),
+                            (("release", m.client.LEFT), [({"272": 1}, {"272": 1}), ({"275": 1}, {})]),
+                            (("position", 300, 300, 0), [({"272": 1}, {"272": 1}), ({"275": 1}, {})]),
+                            (("release", m.client.SIDE), [({"272": 1}, {"272": 1}), ({"275": 1}, {"275": 1})])):
+        m.client.command(*command)
+        if command[0] == "position":
+            _, x, y, display = command
+            wait_place(counters[display], (on_tablet(x, 1024), on_tablet(y, 768)))
+        wait_for(lambda: edges() == wanted, 5, lambda: "after %s: %s" % (command, edges()))
+    settle(second)
+    if edges() != wanted:
+        raise Failure("at last: %s" % edges())
+    if dropped() != before:
+        raise Failure("%d of what the tablets should have had was dropped" % (dropped() - before))
 
 
 @machine(**HOST)
@@ -468,15 +533,124 @@ def test_host_remote_viewer(m):
              "the viewer draws its window", 1)
 
 
+def install_host(m):
+    """The package, in the guest; services run until the test ends."""
+    if not m.guest.ok("command -v spicevmc"):
+        with open(find_deb("spice-pv-host"), "rb") as file:
+            m.guest.push(file.read(), "/root/host.deb")
+        m.guest.run("dpkg -i /root/host.deb", timeout=120)
+    m.defer(lambda: m.guest.run("systemctl stop 'spicevmc@*'"))
+
+
+SECRET = "s3cret"
+SERVICE = """[vm]
+channel=vdagent,path=/run/spicevmc/{name}/agent.sock
+display=0,800x600
+listen=tcp:0.0.0.0
+tls-port={port}
+tls-ca=/etc/spice-pv/vm/ca-cert.pem
+tls-cert=/etc/spice-pv/vm/server-cert.pem
+tls-key=/etc/spice-pv/vm/server-key.pem
+{more}
+"""
+
+RELAY = """import os, socket, subprocess
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/run/monitor.sock")
+os.chmod("/run/monitor.sock", 0o666)
+listener.listen()
+peer = listener.accept()[0]
+subprocess.Popen(["cat"], stdout=peer)
+subprocess.run(["cat"], stdin=peer)
+"""
+
+
+def lend_monitor(m):
+    """The monitor of the guest's own QEMU, at a socket in the guest, for one connection."""
+    relay = m.guest.start("exec python3 -c '%s'" % RELAY)
+    m.defer(lambda: (relay.kill(), relay.wait()))
+    vm.join(relay, vm.unix_connect(os.path.join(m.vm.dir, "service-qmp.sock")))
+
+
+def configure_services(m, ca):
+    """Two of them, which a system call that the unit forbids would end: `ticket` has a monitor and gets its ticket from
+    systemd, `sasl` has users in SASL's own file."""
+    directory = os.path.dirname(ca)
+    for file in "ca-cert.pem", "server-cert.pem", "server-key.pem":
+        with open(os.path.join(directory, file), "rb") as source:
+            m.guest.push(source.read(), "/etc/spice-pv/vm/" + file)
+    users = os.path.join(directory, "users")
+    subprocess.run(["saslpasswd2", "-c", "-p", "-f", users, "-u", "testguest", "alice"], input=SECRET.encode(),
+                   check=True)
+    with open(users, "rb") as source:
+        m.guest.push(source.read(), "/etc/spice-pv/vm/users")
+    m.guest.run("cd /etc/spice-pv/vm && chgrp spicevmc *.pem users && chmod 640 *.pem users && "
+                "mkdir -p /etc/sasl2 /etc/systemd/system/spicevmc@{ticket,sasl}.service.d")
+    m.guest.push("mech_list: scram-sha-256\nsasldb_path: /etc/spice-pv/vm/users\n", "/etc/sasl2/spicevmc.conf")
+    m.guest.push(SECRET, "/root/ticket")
+    for name, port, credential, more in (("ticket", 5901, "LoadCredential=ticket:/root/ticket\n",
+                                          "ticket-file=credential:ticket\nqmp=/run/monitor.sock"),
+                                         ("sasl", 5911, "", "sasl=on")):
+        m.guest.push(SERVICE.format(name=name, port=port, more=more), "/etc/spice-pv/vm/%s.conf" % name)
+        m.guest.push("[Service]\nSystemCallErrorNumber=kill\n" + credential,
+                     "/etc/systemd/system/spicevmc@%s.service.d/test.conf" % name)
+
+
+def log_in(m, port, *properties):
+    """A client of a service in the guest; one with another password is refused."""
+    listener = m.guest.forward(port)
+    m.defer(lambda: vm.hang_up(listener))
+    client = vm.Client(build_client(), m.vm.dir)
+    m.defer(client.close)
+    where = ("tls", "127.0.0.1", listener.getsockname()[1], *properties)
+    client.command("connect", *where, "password=wrong")
+    refusal = client.wait_event("channel", 0, 20, type="main", state="error")
+    if refusal["reason"] != "auth":
+        raise Failure("a wrong password: %s" % refusal)
+    client.command("connect", *where, "password=" + SECRET)
+    client.wait_event("channel", 0, 20, type="inputs", state="opened")
+    return client
+
+
+@machine(**ONE_HEAD)
+@ours_only
+def test_host_service_is_sandboxed(m):
+    """What the unit forbids is in the way of neither TLS, a ticket, SASL nor the process with QEMU's monitor."""
+    run = m.guest.run
+    ca = certificates.server(os.path.join(m.vm.dir, "tls"))
+    install_host(m)
+    configure_services(m, ca)
+    lend_monitor(m)
+    tablet = m.evdev("QEMU Virtio Tablet")
+    run("systemctl start spicevmc@ticket spicevmc@sasl", timeout=60)
+    client = log_in(m, 5901, "ca-file=" + ca)
+    log_in(m, 5911, "ca-file=" + ca, "username=alice")
+    for name in "ticket", "sasl":
+        status = json.loads(run("spicevmc --status " + name))
+        if [one["tls"] for one in status["clients"]] != [True]:
+            raise Failure("status: %s" % status)
+    wait_for(lambda: client.state()["mouse"] == "client", 10, lambda: "no way for the pointer: %s" % client.state())
+    tablet("reset")
+    client.position(799, 300)
+    client.click(client.LEFT)
+    wait_for(lambda: tablet()["release"].get("272"), 5, lambda: "no click: %s" % tablet())
+    wait_place(tablet, (on_tablet(799, 800), on_tablet(300, 600)))
+    units = run("systemctl show -P ActiveState -P NRestarts spicevmc@ticket spicevmc@sasl").split()
+    if set(units) != {"active", "0"}:
+        raise Failure("units: %s" % units)
+    bad = [line for line in run("journalctl -b -o short-monotonic --no-hostname").split("\n")
+           if re.search("spicevmc.*(bug:|denied|not permitted)|SIGSYS|type=1326", line)]
+    if bad:
+        raise Failure("journal:\n" + "\n".join(bad))
+
+
 @machine(**ONE_HEAD)
 @ours_only
 def test_host_service(m):
     """The package's unit under a real systemd: in the guest, which plays a host here."""
     run = m.guest.run
-    with open(find_deb("spice-pv-host"), "rb") as file:
-        m.guest.push(file.read(), "/root/host.deb")
-    run("dpkg -i /root/host.deb", timeout=120)
-    m.defer(lambda: run("systemctl stop 'spicevmc@*'; dpkg -P spice-pv-host", timeout=120))
+    m.defer(lambda: run("dpkg -P spice-pv-host", timeout=120))
+    install_host(m)
     m.guest.push("[vm]\nchannel=vdagent,path=/run/spicevmc/inner/agent.sock\ndisplay=0,800x600\nsocket-group=spicevmc\n",
                  "/etc/spice-pv/vm/inner.conf")
     run("systemctl start spicevmc@inner", timeout=60)
