@@ -6,13 +6,13 @@
  * process: what it tells are the machine's, in the order in which they were made, while our own namespace is a copy in
  * another order. A file system that is frozen before one whose disk is a file on it never comes to an end.
  */
-#include "mounts.h"
+#include "asker.h"
 #include "helperverbs.h"
+#include "mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -77,14 +77,6 @@ static guint thaw_mounts(const GArray *mounts)
     return count;
 }
 
-/* Has the daemon ended, or given up waiting? */
-static gboolean is_forsaken(void)
-{
-    struct pollfd out = { .fd = STDOUT_FILENO };
-
-    return poll(&out, 1, 0) > 0 && (out.revents & (POLLHUP | POLLERR));
-}
-
 /*
  * The last mounted first: its disk may be a file on one that was mounted before. All or none are frozen. A daemon that
  * has given up has everything thawed, by another one of us, but what is frozen after that.
@@ -101,8 +93,8 @@ static char *freeze_mounts(const char *const *directories, GPtrArray *reply)
         if (directories && !g_strv_contains(directories, mount->directory))
             continue;
         why = freeze(mount, &count);
-        if (!why && is_forsaken())
-            why = g_strdup("nobody waits for the answer");
+        if (!why && asker_has_left())
+            why = g_strdup(ASKER_HAS_LEFT);
         if (why)
             thaw_mounts(mounts);
     }

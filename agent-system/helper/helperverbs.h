@@ -10,6 +10,8 @@
 
 #include "command.h"
 
+#include <gio/gunixfdlist.h>
+
 /*
  * Do it. `words` are the arguments, at least as many as the verb's row says, and end with NULL; they are what a hostile
  * daemon sends. Words of the answer are added to `reply`, which frees them. Returns NULL, or why it has not worked, to
@@ -17,15 +19,21 @@
  */
 typedef char *HelperVerbRun(const char *const *words, GPtrArray *reply);
 
+/* The same for one with descriptors: those that came with the question, and one that goes with the answer, -1: none. */
+typedef char *HelperVerbPass(const char *const *words, GUnixFDList *given, int *ret_fd);
+
 typedef struct HelperVerb {
     const char *name; /* of the command */
     CommandGroup group;
     guint words;
     HelperVerbRun *run;
+    HelperVerbPass *pass; /* instead */
+    gboolean stays;       /* until the daemon hangs up, whom that what it holds is for */
 } HelperVerb;
 
 /* Each ends with a row without name. */
-extern const HelperVerb helperverbs_machine[], helperverbs_accounts[], helperverbs_freezer[], helperverbs_hook[];
+extern const HelperVerb helperverbs_machine[], helperverbs_accounts[], helperverbs_freezer[], helperverbs_hook[],
+    helperverbs_files[], helperverbs_exec[];
 
 /* [TIME in nanoseconds]: set the system's clock to it and the hardware's to that; without, the system's by that one. */
 HelperVerbRun clock_set;
@@ -41,6 +49,9 @@ HelperVerbRun power_suspend_disk;
 HelperVerbRun power_suspend_ram;
 HelperVerbRun power_suspend_hybrid;
 
+/* NAME of the unit, which manage.conf must have among those that may be restarted. */
+HelperVerbRun services_restart;
+
 /* The answer is how many. */
 HelperVerbRun filesystems_freeze;
 /* [DIRECTORY…]: those that are mounted there; the same. */
@@ -50,9 +61,18 @@ HelperVerbRun filesystems_thaw;
 /* MINIMUM: the answer is for each mount where it is, why it was not trimmed or nothing, bytes trimmed, and MINIMUM. */
 HelperVerbRun filesystems_trim;
 
-/* Nothing is done where there is no such program. */
+/* Nothing is done where there is no such program. A daemon that has given up has it undone. */
 HelperVerbRun hook_freeze;
 HelperVerbRun hook_thaw;
+
+/* PATH MODE, as openfiles.h has them: the file goes with the answer. */
+HelperVerbPass files_open;
+
+/*
+ * UNIT ARGUMENTS: they are what systemd's StartTransientUnit takes, as text; descriptors are those that came. The unit is kept for
+ * as long as this process stays, so that it can be asked how it has ended.
+ */
+HelperVerbPass programs_start;
 
 /* USER plain|crypted PASSWORD */
 HelperVerbRun password_set;

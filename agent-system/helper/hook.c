@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The administrator's program, which has data bases and the like come to rest before a freeze and go on after it. */
 #define _GNU_SOURCE /* memfd_create */
+#include "asker.h"
 #include "helperverbs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define HOOK_PATH "/etc/qemu/fsfreeze-hook"
+#define LOCK_PATH "/run/spice-agent-hook.lock"
 #define FAILED "child process has failed to execute fsfreeze hook"
 
 /* Of its output; the rest is not repeated. */
@@ -67,9 +71,32 @@ static char *run(const char *verb)
     return why;
 }
 
+/*
+ * NULL when there is no other freeze whose hook still runs, of a daemon that has ended meanwhile: that one is undone
+ * when it comes to its end, and would undo ours with it. A thaw does not ask: it must not wait for a hook that hangs.
+ * The lock is held to the end of the process, and goes by no descriptor to the program.
+ */
+static char *lock(void)
+{
+    int fd = open(LOCK_PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return NULL;
+    return errno == EWOULDBLOCK ? g_strdup(FAILED ": that of an earlier freeze still runs")
+                                : g_strdup_printf(FAILED ": " LOCK_PATH ": %s", g_strerror(errno));
+}
+
 char *hook_freeze(G_GNUC_UNUSED const char *const *words, G_GNUC_UNUSED GPtrArray *reply)
 {
-    return run("freeze");
+    char *why = lock();
+
+    if (!why)
+        why = run("freeze");
+    if (why || !asker_has_left())
+        return why;
+    /* No file system was frozen after it, and nobody is left to say that it is over. */
+    why = run("thaw");
+    return why ? why : g_strdup(ASKER_HAS_LEFT);
 }
 
 char *hook_thaw(G_GNUC_UNUSED const char *const *words, G_GNUC_UNUSED GPtrArray *reply)

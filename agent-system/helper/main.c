@@ -2,7 +2,7 @@
 /*
  * spice-agent-helper: does one thing for spice-agent-manage, with rights that the daemon has not, and ends.
  *
- *   spice-agent-helper machine|accounts|freezer|hook
+ *   spice-agent-helper machine|accounts|freezer|hook|files|exec
  *
  * The question is on stdin and the answer goes to stdout, as manage/helper.h has them. systemd starts it for each
  * connection to a socket that only the daemon's user may open, in units that differ in their rights. What manage.conf
@@ -16,6 +16,7 @@
 #include "helperverbs.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -42,14 +43,23 @@ static gboolean is_daemon(void)
     return entry && entry->pw_uid == peer.uid;
 }
 
-/* The question, up to its end; NULL with an error. */
-static GByteArray *read_question(GError **error)
+static void take_given(int fd, gpointer user)
+{
+    GUnixFDList *given = user;
+
+    if (g_unix_fd_list_get_length(given) >= (gint)HELPER_FDS_MAX || g_unix_fd_list_append(given, fd, NULL) < 0)
+        g_warning("a descriptor too many");
+    close(fd);
+}
+
+/* The question, up to its end, and what comes with it; NULL with an error. */
+static GByteArray *read_question(GUnixFDList *given, GError **error)
 {
     g_autoptr(GByteArray) question = g_byte_array_new();
     guint8 part[PART];
     gssize size;
 
-    while ((size = read(STDIN_FILENO, part, sizeof(part))) != 0) {
+    while ((size = helper_receive(STDIN_FILENO, part, sizeof(part), take_given, given)) != 0) {
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0 || question->len + (gsize)size > HELPER_REQUEST_MAX) {
@@ -77,8 +87,15 @@ static char *refusal(const HelperVerb *verb)
     return g_strdup(policy_refusal(policy, &command));
 }
 
+/* What goes back. */
+typedef struct Reply {
+    GPtrArray *words;
+    int fd;          /* -1: none */
+    gboolean stays; /* until the daemon hangs up */
+} Reply;
+
 /* Do what the words say; NULL, or why it has not worked, to be freed. */
-static char *answer(const HelperVerb *verbs, const GPtrArray *words, GPtrArray *reply)
+static char *answer(const HelperVerb *verbs, const GPtrArray *words, GUnixFDList *given, Reply *reply)
 {
     const char *const *word = (const char *const *)words->pdata;
     const HelperVerb *verb = verbs;
@@ -98,27 +115,42 @@ static char *answer(const HelperVerb *verbs, const GPtrArray *words, GPtrArray *
     if (why)
         return why;
     g_message("%s %s", verb->name, count > 1 ? word[1] : "");
-    return verb->run(word + 1, reply);
+    reply->stays = verb->stays;
+    return verb->pass ? verb->pass(word + 1, given, &reply->fd) : verb->run(word + 1, reply->words);
 }
 
-static gboolean write_words(const GPtrArray *words)
+/* The descriptor is beside the first byte. */
+static gboolean write_reply(const Reply *reply)
 {
+    const GPtrArray *words = reply->words;
+    int fd = reply->fd;
+
     for (guint i = 0; i < words->len; i++) {
         const char *word = words->pdata[i];
         gsize left = strlen(word) + 1;
 
         while (left > 0) {
-            gssize size = write(STDOUT_FILENO, word, left);
+            gssize size = fd < 0 ? write(STDOUT_FILENO, word, left) : helper_send(STDOUT_FILENO, word, left, &fd, 1);
 
             if (size < 0 && errno != EINTR)
                 return FALSE;
             if (size > 0) {
                 word += size;
                 left -= (gsize)size;
+                fd = -1;
             }
         }
     }
     return TRUE;
+}
+
+/* That there is nothing more to read says only that all has been asked. */
+static void wait_for_end(void)
+{
+    struct pollfd connection = { .fd = STDIN_FILENO };
+
+    while (poll(&connection, 1, -1) < 0 && errno == EINTR)
+        ;
 }
 
 /* Those of one set of rights; NULL if there is no such one. */
@@ -132,6 +164,8 @@ static const HelperVerb *find_verbs(const char *name)
         { "accounts", helperverbs_accounts },
         { "freezer", helperverbs_freezer },
         { "hook", helperverbs_hook },
+        { "files", helperverbs_files },
+        { "exec", helperverbs_exec },
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
@@ -143,11 +177,13 @@ static const HelperVerb *find_verbs(const char *name)
 int main(int argc, char **argv)
 {
     const HelperVerb *verbs = argc == 2 ? find_verbs(argv[1]) : NULL;
-    g_autoptr(GPtrArray) reply = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) back = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GUnixFDList) given = g_unix_fd_list_new();
+    Reply reply = { .words = back, .fd = -1 };
     g_autoptr(GError) error = NULL;
 
     if (!verbs) {
-        g_printerr("Usage: spice-agent-helper machine|accounts|freezer|hook\n");
+        g_printerr("Usage: spice-agent-helper machine|accounts|freezer|hook|files|exec\n");
         return EXIT_FAILURE;
     }
     log_setup("spice-agent-helper", FALSE);
@@ -157,7 +193,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
 
-    g_autoptr(GByteArray) question = read_question(&error);
+    g_autoptr(GByteArray) question = read_question(given, &error);
 
     if (!question) {
         g_warning("%s", error->message);
@@ -166,15 +202,19 @@ int main(int argc, char **argv)
 
     g_autoptr(GPtrArray) words = helper_words(question);
 
-    g_ptr_array_add(reply, g_strdup("ok"));
+    g_ptr_array_add(back, g_strdup("ok"));
 
-    char *why = answer(verbs, words, reply);
+    char *why = answer(verbs, words, given, &reply);
 
     if (why) {
         g_message("%s", why);
-        g_ptr_array_set_size(reply, 0);
-        g_ptr_array_add(reply, g_strdup("error"));
-        g_ptr_array_add(reply, why);
+        g_ptr_array_set_size(back, 0);
+        g_ptr_array_add(back, g_strdup("error"));
+        g_ptr_array_add(back, why);
     }
-    return write_words(reply) ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (!write_reply(&reply))
+        return EXIT_FAILURE;
+    if (reply.stays && !why)
+        wait_for_end();
+    return EXIT_SUCCESS;
 }

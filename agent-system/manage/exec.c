@@ -2,6 +2,7 @@
 #include "exec.h"
 
 #include "commands.h"
+#include "helper.h"
 #include "log.h"
 #include "pipes.h"
 #include "services.h"
@@ -9,21 +10,23 @@
 #include <errno.h>
 #include <gio/gunixfdlist.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SYSTEMD "org.freedesktop.systemd1"
-#define SYSTEMD_PATH "/org/freedesktop/systemd1"
-#define MANAGER SYSTEMD ".Manager"
-#define SERVICE SYSTEMD ".Service"
+#define SERVICE EXEC_SYSTEMD ".Service"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 
-/* Status of a service whose program could not be started, see systemd.exec(5). */
+/* Status of a service whose program could not be started, see systemd.exec(5); a program may have the same. */
 #define EXIT_EXEC 203
+
+/* Where programs are looked for if the environment does not say. */
+#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct Exec {
     GQueue processes; /* the oldest first */
     guint64 next;
+    gsize output_room, input_room; /* left of what all of them may keep */
     LogPeer log;
 };
 
@@ -31,12 +34,14 @@ typedef struct Process {
     Exec *exec;
     Call *call; /* until it runs */
     char *program, *unit;
-    GVariant *arguments; /* of StartTransientUnit, until it is called */
+    GVariant *arguments; /* of StartTransientUnit */
     GUnixFDList *fds;
     GDBusConnection *bus;
     GCancellable *cancellable;
+    Helper *helper; /* that has started it and keeps the unit; NULL: we have */
     char *path; /* of its object */
     guint job_signal, properties_signal;
+    gboolean executed; /* execve() has worked, as far as systemd has seen it */
     gint64 pid; /* 0: not known yet */
     gboolean ended;
     gint32 code, status; /* as waitid() has them */
@@ -48,6 +53,8 @@ Exec *exec_new(void)
     Exec *exec = g_new0(Exec, 1);
 
     g_queue_init(&exec->processes);
+    exec->output_room = EXEC_OUTPUT_TOTAL;
+    exec->input_room = EXEC_INPUT_TOTAL;
     exec->log.name = "host";
     return exec;
 }
@@ -55,11 +62,14 @@ Exec *exec_new(void)
 static void process_free(Process *process)
 {
     g_cancellable_cancel(process->cancellable);
+    helper_free(process->helper);
     g_object_unref(process->cancellable);
     if (process->job_signal != 0)
         g_dbus_connection_signal_unsubscribe(process->bus, process->job_signal);
     if (process->properties_signal != 0)
         g_dbus_connection_signal_unsubscribe(process->bus, process->properties_signal);
+    if (process->bus)
+        g_signal_handlers_disconnect_by_data(process->bus, process);
     g_clear_object(&process->bus);
     g_clear_object(&process->fds);
     g_clear_pointer(&process->arguments, g_variant_unref);
@@ -114,19 +124,41 @@ static GVariant *finish(GObject *bus, GAsyncResult *result, GError **error, gboo
 static void call_manager(Process *process, const char *method, GVariant *arguments, const char *type,
                          GAsyncReadyCallback ready)
 {
-    g_dbus_connection_call(process->bus, SYSTEMD, SYSTEMD_PATH, MANAGER, method, arguments,
+    g_dbus_connection_call(process->bus, EXEC_SYSTEMD, EXEC_SYSTEMD_PATH, EXEC_MANAGER, method, arguments,
                            type ? G_VARIANT_TYPE(type) : NULL, G_DBUS_CALL_FLAGS_NONE, -1,
                            ready ? process->cancellable : NULL, ready, process);
+}
+
+/* It has been started, so its pipes are to end with the program. */
+static void drop_start(Process *process)
+{
+    g_clear_object(&process->fds);
+    g_clear_pointer(&process->arguments, g_variant_unref);
 }
 
 static void end(Process *process)
 {
     process->ended = TRUE;
+    drop_start(process); /* systemd may have told us first, and the helper is not listened to any more */
     if (process->properties_signal != 0)
         g_dbus_connection_signal_unsubscribe(process->bus, process->properties_signal);
     process->properties_signal = 0;
     /* It was kept for us. */
-    call_manager(process, "UnrefUnit", g_variant_new("(s)", process->unit), NULL, NULL);
+    if (!process->helper)
+        call_manager(process, "UnrefUnit", g_variant_new("(s)", process->unit), NULL, NULL);
+    g_clear_pointer(&process->helper, helper_free);
+}
+
+/* Nobody tells of it any more. */
+static void on_closed(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED gboolean remote, G_GNUC_UNUSED GError *error,
+                      gpointer user)
+{
+    Process *process = user;
+
+    if (process->call)
+        fail(process, "the system bus has gone");
+    else if (!process->ended)
+        end(process);
 }
 
 static void on_properties(GObject *bus, GAsyncResult *result, gpointer user)
@@ -149,7 +181,7 @@ static void on_properties(GObject *bus, GAsyncResult *result, gpointer user)
         fail(process, error ? error->message : "systemd has not started it");
         return;
     }
-    if (process->call && process->code == CLD_EXITED && process->status == EXIT_EXEC) {
+    if (process->call && !process->executed && process->code == CLD_EXITED && process->status == EXIT_EXEC) {
         end(process);
         fail(process, "systemd cannot execute it");
         return;
@@ -164,7 +196,7 @@ static void on_properties(GObject *bus, GAsyncResult *result, gpointer user)
 
 static void read_properties(Process *process)
 {
-    g_dbus_connection_call(process->bus, SYSTEMD, process->path, PROPERTIES, "GetAll", g_variant_new("(s)", SERVICE),
+    g_dbus_connection_call(process->bus, EXEC_SYSTEMD, process->path, PROPERTIES, "GetAll", g_variant_new("(s)", SERVICE),
                            G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, -1, process->cancellable, on_properties,
                            process);
 }
@@ -191,43 +223,93 @@ static void on_unit(GObject *bus, GAsyncResult *result, gpointer user)
     }
     g_variant_get(reply, "(o)", &process->path);
     process->properties_signal =
-        g_dbus_connection_signal_subscribe(process->bus, SYSTEMD, PROPERTIES, "PropertiesChanged", process->path,
+        g_dbus_connection_signal_subscribe(process->bus, EXEC_SYSTEMD, PROPERTIES, "PropertiesChanged", process->path,
                                            SERVICE, G_DBUS_SIGNAL_FLAGS_NONE, on_properties_changed, process, NULL);
     read_properties(process);
 }
 
-/* Whether it has worked stands in the unit's properties. */
+/*
+ * Whether it has worked stands in the unit's properties: the job has failed also where the program has ended with an
+ * error before systemd took notice that it was there.
+ */
 static void on_job_removed(G_GNUC_UNUSED GDBusConnection *bus, G_GNUC_UNUSED const char *sender,
                            G_GNUC_UNUSED const char *path, G_GNUC_UNUSED const char *interface,
                            G_GNUC_UNUSED const char *signal, GVariant *arguments, gpointer user)
 {
     Process *process = user;
-    const char *unit;
+    const char *unit, *result;
 
     if (!g_variant_is_of_type(arguments, G_VARIANT_TYPE("(uoss)")))
         return;
-    g_variant_get_child(arguments, 2, "&s", &unit);
+    g_variant_get(arguments, "(uo&s&s)", NULL, NULL, &unit, &result);
     if (!g_str_equal(unit, process->unit))
         return;
+    process->executed = g_str_equal(result, "done");
     g_dbus_connection_signal_unsubscribe(process->bus, process->job_signal);
     process->job_signal = 0;
     call_manager(process, "GetUnit", g_variant_new("(s)", process->unit), "(o)", on_unit);
 }
 
+/* A failure says nothing any more where systemd has told us first that it runs. */
+static void started(Process *process, const char *why)
+{
+    drop_start(process);
+    if (why && process->call)
+        fail(process, why);
+}
+
 static void on_started(GObject *bus, GAsyncResult *result, gpointer user)
 {
-    Process *process = user;
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply =
         g_dbus_connection_call_with_unix_fd_list_finish(G_DBUS_CONNECTION(bus), NULL, result, &error);
 
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return;
-    g_clear_object(&process->fds); /* so that the pipes end with the program */
-    if (!reply) {
+    if (error)
         g_dbus_error_strip_remote_error(error);
-        fail(process, error->message);
-    }
+    started(user, error ? error->message : NULL);
+}
+
+/* Without a helper: polkit then has to let our user do it. */
+static void start_by_ourselves(Process *process)
+{
+    g_clear_pointer(&process->helper, helper_free);
+    g_dbus_connection_call_with_unix_fd_list(process->bus, EXEC_SYSTEMD, EXEC_SYSTEMD_PATH, EXEC_MANAGER,
+                                             "StartTransientUnit", process->arguments, G_VARIANT_TYPE("(o)"),
+                                             G_DBUS_CALL_FLAGS_NONE, -1, process->fds, process->cancellable, on_started,
+                                             process);
+}
+
+static void on_helped(G_GNUC_UNUSED const char *const *words, const GError *error, gpointer user)
+{
+    Process *process = user;
+
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        return; /* it is being freed, or has ended */
+    if (helper_is_missing(error))
+        start_by_ourselves(process);
+    else
+        started(process, error ? error->message : NULL);
+}
+
+/* Whatever the answer is, the bus knows by now what we want to hear: the helper goes a way of its own to systemd. */
+static void on_subscribed(GObject *bus, GAsyncResult *result, gpointer user)
+{
+    Process *process = user;
+    g_autoptr(GError) error = NULL;
+    gboolean gone;
+    g_autoptr(GVariant) reply = finish(bus, result, &error, &gone);
+
+    if (gone)
+        return;
+
+    g_autofree char *arguments = g_variant_print(process->arguments, TRUE);
+    const char *const words[] = { "guest-exec", process->unit, arguments, NULL };
+
+    process->helper = helper_new();
+    helper_hold(process->helper, process->fds);
+    helper_ask(process->helper, HELPER_EXEC, words, on_helped, process);
 }
 
 static void on_bus(GDBusConnection *connection, const GError *error, gpointer user)
@@ -239,15 +321,12 @@ static void on_bus(GDBusConnection *connection, const GError *error, gpointer us
         return;
     }
     process->bus = g_object_ref(connection);
+    g_signal_connect(connection, "closed", G_CALLBACK(on_closed), process);
     process->job_signal =
-        g_dbus_connection_signal_subscribe(connection, SYSTEMD, MANAGER, "JobRemoved", SYSTEMD_PATH, NULL,
+        g_dbus_connection_signal_subscribe(connection, EXEC_SYSTEMD, EXEC_MANAGER, "JobRemoved", EXEC_SYSTEMD_PATH, NULL,
                                            G_DBUS_SIGNAL_FLAGS_NONE, on_job_removed, process, NULL);
     /* Else it sends no signals; to do it twice is an error without consequence. */
-    call_manager(process, "Subscribe", NULL, NULL, NULL);
-    g_dbus_connection_call_with_unix_fd_list(connection, SYSTEMD, SYSTEMD_PATH, MANAGER, "StartTransientUnit",
-                                             process->arguments, G_VARIANT_TYPE("(o)"), G_DBUS_CALL_FLAGS_NONE, -1,
-                                             process->fds, process->cancellable, on_started, process);
-    g_clear_pointer(&process->arguments, g_variant_unref);
+    call_manager(process, "Subscribe", NULL, NULL, on_subscribed);
 }
 
 /* ---- what is to be run ---- */
@@ -310,14 +389,15 @@ static void add_streams(Process *process, GVariantBuilder *builder, GByteArray *
     gboolean out = both || g_str_equal(capture, "stdout"), err = (both && !merged) || g_str_equal(capture, "stderr");
     gint number;
 
-    add_stream(process, builder, "StandardInput", input ? pipe_write(&process->in, input) : -1);
+    add_stream(process, builder, "StandardInput",
+               input ? pipe_write(&process->in, input, &process->exec->input_room) : -1);
     number = add_stream(process, builder, "StandardOutput",
-                        out ? pipe_read(&process->out, EXEC_OUTPUT_MAX) : -1);
+                        out ? pipe_read(&process->out, EXEC_OUTPUT_MAX, &process->exec->output_room) : -1);
     if (merged && number >= 0)
         add_property(builder, "StandardErrorFileDescriptor", g_variant_new_handle(number));
     else
         add_stream(process, builder, "StandardError",
-                   err ? pipe_read(&process->err, EXEC_OUTPUT_MAX) : -1);
+                   err ? pipe_read(&process->err, EXEC_OUTPUT_MAX, &process->exec->output_room) : -1);
 }
 
 static void prepare(Process *process, const char *path, const json_t *args, GByteArray *input)
@@ -342,15 +422,31 @@ static void prepare(Process *process, const char *path, const json_t *args, GByt
                       g_variant_new_array(G_VARIANT_TYPE("(sa(sv))"), NULL, 0)));
 }
 
+/* As g_find_program_in_path(), but by the mode alone: what we may not do to a file says nothing about root. */
+static char *find_in_path(const char *name)
+{
+    const char *variable = g_getenv("PATH");
+    g_auto(GStrv) directories = g_strsplit(variable ? variable : PATH_DEFAULT, ":", -1);
+
+    for (guint i = 0; directories[i]; i++) {
+        g_autofree char *path = g_build_filename(directories[i], name, NULL);
+        struct stat status;
+
+        if (path[0] == '/' && stat(path, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0111) != 0)
+            return g_steal_pointer(&path);
+    }
+    return NULL;
+}
+
 /* Where the program is; NULL: nowhere. */
 static char *find_program(const char *program)
 {
     g_autofree char *path = NULL;
 
     if (!strchr(program, '/'))
-        return program[0] != '\0' ? g_find_program_in_path(program) : NULL;
+        return program[0] != '\0' ? find_in_path(program) : NULL;
     path = g_canonicalize_filename(program, "/");
-    /* What we may not do to it says nothing about root. */
+    /* Likewise. */
     return access(path, F_OK) == 0 || errno != ENOENT ? g_steal_pointer(&path) : NULL;
 }
 
@@ -378,9 +474,13 @@ static void run(Call *call, const json_t *args)
     guint8 *input = args_base64(args, "input-data", &size);
     GByteArray *data = NULL;
     Process *process;
+    const char *why = !input                    ? ARGS_BASE64_ERROR
+                      : size > exec->input_room ? "too much input waits for programs already"
+                      : !make_room(exec)        ? "too many programs run already"
+                                                : NULL;
 
-    if (!input || !make_room(exec)) {
-        call_fail(call, "%s", input ? "too many programs run already" : ARGS_BASE64_ERROR);
+    if (why) {
+        call_fail(call, "%s", why);
         g_free(input);
         return;
     }
@@ -422,7 +522,7 @@ static void add_output(json_t *result, const Pipe *pipe, const char *data, const
 {
     g_autofree char *text = NULL;
 
-    if (!pipe->data || pipe->data->len == 0)
+    if (!pipe->data || (pipe->data->len == 0 && !pipe->truncated))
         return;
     text = g_base64_encode(pipe->data->data, pipe->data->len);
     json_object_set_new(result, data, json_string_nocheck(text));

@@ -2,6 +2,7 @@
 /* Services that manage.conf names, by systemd1. */
 #include "commands.h"
 #include "extensions.h"
+#include "helper.h"
 #include "services.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
@@ -67,8 +68,12 @@ static void restart(Call *call, const json_t *args)
     if (!extensions_change(call, args))
         return;
     name = named(call, args);
-    if (name)
-        extensions_do(call, &method, g_variant_new("(ss)", name, "replace"), "(o)", NULL);
+    if (!name)
+        return;
+
+    const char *const words[] = { call_name(call), name, NULL };
+
+    extensions_do_by_helper(call, &method, HELPER_MACHINE, words);
 }
 
 static const Arg status_args[] = { { .name = "name", .type = ARG_STRING }, { .name = NULL } };

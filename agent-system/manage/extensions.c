@@ -2,7 +2,9 @@
 #include "extensions.h"
 
 #include "audit.h"
+#include "helper.h"
 #include "idempotency.h"
+#include "manageconf.h"
 #include "services.h"
 
 #include <string.h>
@@ -11,7 +13,7 @@
 
 struct Extensions {
     Idempotency *keys;
-    GPtrArray *services; /* full names of units */
+    char *restart; /* the setting */
     /* The command under way: */
     Call *call;
     json_t *args;  /* NULL: it changes nothing, or shall not */
@@ -25,21 +27,12 @@ struct Extensions {
 
 const Arg extensions_change_args[] = { EXTENSIONS_CHANGE_ARGS };
 
-static char *full_name(const char *unit)
-{
-    return g_strconcat(unit, g_str_has_suffix(unit, ".service") ? NULL : ".service", NULL);
-}
-
-Extensions *extensions_new(const char *services)
+Extensions *extensions_new(const char *restart)
 {
     Extensions *extensions = g_new0(Extensions, 1);
-    g_auto(GStrv) words = g_strsplit_set(services, ", \t", -1);
 
     extensions->keys = idempotency_new();
-    extensions->services = g_ptr_array_new_with_free_func(g_free);
-    for (guint i = 0; words[i]; i++)
-        if (words[i][0] != '\0')
-            g_ptr_array_add(extensions->services, full_name(words[i]));
+    extensions->restart = g_strdup(restart);
     return extensions;
 }
 
@@ -50,13 +43,13 @@ void extensions_free(Extensions *extensions)
     if (extensions->call)
         extensions_fail(extensions->call, "the agent ends");
     idempotency_free(extensions->keys);
-    g_ptr_array_unref(extensions->services);
+    g_free(extensions->restart);
     g_free(extensions);
 }
 
 gboolean extensions_may_restart(const Extensions *extensions, const char *unit)
 {
-    return g_ptr_array_find_with_equal_func(extensions->services, unit, g_str_equal, NULL);
+    return manageconf_may_restart(extensions->restart, unit);
 }
 
 /* ---- the end ---- */
@@ -260,13 +253,38 @@ static void on_done(Call *call, G_GNUC_UNUSED GVariant *reply)
     extensions_return(call, json_object());
 }
 
+/* In the place of what a dry run does not do. */
+static void look_for(Call *call, const Remote *remote)
+{
+    const Remote ping = { remote->title, remote->name, remote->path, "org.freedesktop.DBus.Peer", "Ping" };
+
+    extensions_ask(call, &ping, NULL, NULL, on_there);
+}
+
 void extensions_do(Call *call, const Remote *remote, GVariant *arguments, const char *type, ExtensionsReady ready)
 {
     g_autoptr(GVariant) kept = arguments ? g_variant_ref_sink(arguments) : NULL;
-    const Remote ping = { remote->title, remote->name, remote->path, "org.freedesktop.DBus.Peer", "Ping" };
 
     if (call_services(call)->extensions->args)
         extensions_ask(call, remote, kept, type, ready ? ready : on_done);
     else
-        extensions_ask(call, &ping, NULL, NULL, on_there);
+        look_for(call, remote);
+}
+
+static void on_helper(G_GNUC_UNUSED const char *const *words, const GError *error, gpointer user)
+{
+    if (error)
+        extensions_fail(user, "%s", error->message);
+    else
+        on_done(user, NULL);
+}
+
+void extensions_do_by_helper(Call *call, const Remote *remote, const char *path, const char *const *words)
+{
+    const Services *services = call_services(call);
+
+    if (services->extensions->args)
+        helper_ask(services->helper, path, words, on_helper, call);
+    else
+        look_for(call, remote);
 }

@@ -31,10 +31,10 @@ extern const Arg extensions_change_args[];
 
 typedef struct Extensions Extensions;
 
-/* `services` are the units that may be looked at and restarted, as in manage.conf. */
-Extensions *extensions_new(const char *services);
+/* `restart` are the units that may be looked at and restarted, as in manage.conf. */
+Extensions *extensions_new(const char *restart);
 
-/* A command under way is answered. NULL is fine. */
+/* A command under way is answered, but not one that waits for the helper: see helper_free(). NULL is fine. */
 void extensions_free(Extensions *extensions);
 
 /* Whether a service is one of those, under its full name. */
@@ -67,6 +67,12 @@ void extensions_ask_whether(Call *call, const Remote *remote, GVariant *argument
  * command ends. `ready` NULL: it ends with an empty object.
  */
 void extensions_do(Call *call, const Remote *remote, GVariant *arguments, const char *type, ExtensionsReady ready);
+
+/*
+ * The same by the helper, see helper_ask(), as polkit could not be told how little is to be allowed. `remote` is the
+ * service that the helper has do it.
+ */
+void extensions_do_by_helper(Call *call, const Remote *remote, const char *path, const char *const *words);
 
 /* Takes over `value`. */
 void extensions_return(Call *call, json_t *value);

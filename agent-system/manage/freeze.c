@@ -19,6 +19,7 @@
 
 struct Freeze {
     Dispatch *dispatch;
+    Packages *packages;
     gboolean frozen;
     char *path;         /* of the file that is there while frozen; it has the boot's id */
     Call *call;         /* under way */
@@ -60,12 +61,6 @@ void freeze_free(Freeze *freeze)
     g_free(freeze);
 }
 
-void freeze_attach(Freeze *freeze, Dispatch *dispatch)
-{
-    freeze->dispatch = dispatch;
-    dispatch_set_frozen(dispatch, freeze->frozen);
-}
-
 /* ---- state ---- */
 
 static void set_frozen(Freeze *freeze, gboolean frozen)
@@ -73,6 +68,14 @@ static void set_frozen(Freeze *freeze, gboolean frozen)
     freeze->frozen = frozen;
     dispatch_set_frozen(freeze->dispatch, frozen);
     log_pause(frozen);
+    packages_set_frozen(freeze->packages, frozen); /* who goes on then may have something to log */
+}
+
+void freeze_attach(Freeze *freeze, Dispatch *dispatch, Packages *packages)
+{
+    freeze->dispatch = dispatch;
+    freeze->packages = packages;
+    set_frozen(freeze, freeze->frozen);
 }
 
 /* Before the first file system is frozen. */

@@ -11,6 +11,7 @@
 #define FREEZE_H
 
 #include "dispatch.h"
+#include "packages.h"
 
 typedef struct Freeze Freeze;
 
@@ -20,7 +21,7 @@ Freeze *freeze_new(const char *state_dir);
 /* A command under way is one of the helper's, see helper.h. NULL is fine. */
 void freeze_free(Freeze *freeze);
 
-/* Before the first command. Borrows `dispatch`. */
-void freeze_attach(Freeze *freeze, Dispatch *dispatch);
+/* Before the first command. Borrows both, which are told of a freeze. */
+void freeze_attach(Freeze *freeze, Dispatch *dispatch, Packages *packages);
 
 #endif

@@ -24,6 +24,9 @@ struct Helper {
     guint source, timeout; /* 0: none; the source is an idle one where there is no connection */
     GByteArray *request, *reply;
     gsize sent;
+    GUnixFDList *given;
+    gboolean holds;
+    int passed; /* came with the answer, -1: none */
     GError *error; /* of a connection that was not made */
 };
 
@@ -45,28 +48,110 @@ GPtrArray *helper_words(GByteArray *bytes)
     return words;
 }
 
+/* Room for the descriptors of one message. */
+typedef union Control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(HELPER_FDS_MAX * sizeof(int))];
+} Control;
+
+gssize helper_send(int fd, const void *data, gsize size, const int *fds, gsize count)
+{
+    Control control = { 0 };
+    struct iovec part = { .iov_base = (void *)data, .iov_len = size };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+    if (count > 0) {
+        struct cmsghdr *header = &control.align;
+
+        g_assert(count <= HELPER_FDS_MAX);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    }
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+gssize helper_receive(int fd, void *data, gsize size, void (*take)(int fd, gpointer user), gpointer user)
+{
+    Control control;
+    struct iovec part = { .iov_base = data, .iov_len = size };
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+    };
+    gssize got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+
+    if (got < 0)
+        return errno == ENOTSOCK ? read(fd, data, size) : got;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (gsize at = 0; CMSG_LEN(at + sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
+            int passed;
+
+            memcpy(&passed, CMSG_DATA(header) + at, sizeof(int));
+            take(passed, user);
+        }
+    }
+    return got;
+}
+
 Helper *helper_new(void)
 {
     Helper *helper = g_new0(Helper, 1);
 
-    helper->fd = -1;
+    helper->fd = helper->passed = -1;
     return helper;
 }
 
-/* Ends the question; `words` or `error` is the answer. */
+static void hang_up(Helper *helper)
+{
+    if (helper->fd >= 0)
+        close(helper->fd);
+    helper->fd = -1;
+}
+
+/* A descriptor that came, -1: none, in the place of the last one, which nobody has wanted. */
+static void take_fd(int fd, gpointer user)
+{
+    Helper *helper = user;
+
+    if (helper->passed >= 0)
+        close(helper->passed);
+    helper->passed = fd;
+}
+
+/* Ends the question; `words` or `error` is the answer. Who asked may free the helper then. */
 static void end(Helper *helper, const char *const *words, const GError *error)
 {
     HelperAnswer answer = helper->answer;
 
     g_clear_handle_id(&helper->source, g_source_remove);
     g_clear_handle_id(&helper->timeout, g_source_remove);
-    if (helper->fd >= 0)
-        close(helper->fd);
-    helper->fd = -1;
+    if (error || !helper->holds)
+        hang_up(helper);
+    g_clear_object(&helper->given);
     g_clear_pointer(&helper->request, g_byte_array_unref);
     g_clear_pointer(&helper->reply, g_byte_array_unref);
     helper->answer = NULL;
     answer(words, error, helper->user);
+}
+
+int helper_take_fd(Helper *helper)
+{
+    int fd = helper->passed;
+
+    helper->passed = -1;
+    return fd;
+}
+
+gboolean helper_is_missing(const GError *error)
+{
+    return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
+           g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED) ||
+           g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED);
 }
 
 static void fail(Helper *helper, const char *why)
@@ -85,6 +170,8 @@ void helper_free(Helper *helper)
 
         end(helper, NULL, error);
     }
+    hang_up(helper);
+    take_fd(-1, helper);
     g_clear_error(&helper->error);
     g_free(helper);
 }
@@ -111,13 +198,17 @@ static gboolean on_readable(gint fd, G_GNUC_UNUSED GIOCondition condition, gpoin
 {
     Helper *helper = user;
     guint8 part[PART];
-    gssize size = read(fd, part, sizeof(part));
+    gssize size = helper_receive(fd, part, sizeof(part), take_fd, helper);
 
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
     if (size > 0 && helper->reply->len + (gsize)size <= HELPER_REPLY_MAX) {
         g_byte_array_append(helper->reply, part, (guint)size);
-        return G_SOURCE_CONTINUE;
+        /* The connection stays, so there is no end to wait for. */
+        if (!helper->holds || helper->reply->len != sizeof("ok") ||
+            memcmp(helper->reply->data, "ok", sizeof("ok")) != 0)
+            return G_SOURCE_CONTINUE;
+        size = 0;
     }
     helper->source = 0;
     if (size == 0)
@@ -130,7 +221,10 @@ static gboolean on_readable(gint fd, G_GNUC_UNUSED GIOCondition condition, gpoin
 static gboolean on_writable(gint fd, G_GNUC_UNUSED GIOCondition condition, gpointer user)
 {
     Helper *helper = user;
-    gssize size = write(fd, helper->request->data + helper->sent, helper->request->len - helper->sent);
+    gint count = 0;
+    const gint *fds = helper->given && helper->sent == 0 ? g_unix_fd_list_peek_fds(helper->given, &count) : NULL;
+    gssize size = helper_send(fd, helper->request->data + helper->sent, helper->request->len - helper->sent, fds,
+                              (gsize)count);
 
     if (size >= 0)
         helper->sent += (gsize)size;
@@ -185,9 +279,16 @@ static guint timeout_of(const char *path)
     return g_str_equal(path, HELPER_FREEZER) || g_str_equal(path, HELPER_HOOK) ? TIMEOUT_FREEZER_S : TIMEOUT_S;
 }
 
+void helper_hold(Helper *helper, GUnixFDList *fds)
+{
+    helper->holds = TRUE;
+    g_set_object(&helper->given, fds);
+}
+
 void helper_ask(Helper *helper, const char *path, const char *const *words, HelperAnswer answer, gpointer user)
 {
     g_assert(!helper->answer);
+    take_fd(-1, helper);
     helper->path = path;
     helper->answer = answer;
     helper->user = user;

@@ -30,6 +30,9 @@
 #define PORT_PATH "/dev/virtio-ports/org.qemu.guest_agent.0"
 #define STATE_DIR "/run/spice-agent-manage"
 
+/* The settings cannot be read, and systemd is not to try again. */
+#define EXIT_SETTINGS 2
+
 typedef struct Options {
     char *port, *listen, *state_dir, *config, *allow, *block, *bus;
     gboolean dump, debug, version;
@@ -203,7 +206,7 @@ static void run(App *app)
     app->services.extensions = extensions_new(app->restartable);
     app->services.packages = packages_new(app->services.bus);
     app->dispatch = dispatch_new(commands_tables, app->policy, &app->services, &events, app);
-    freeze_attach(app->freeze, app->dispatch);
+    freeze_attach(app->freeze, app->dispatch, app->services.packages);
     app->loop = g_main_loop_new(NULL, FALSE);
     signal(SIGPIPE, SIG_IGN);
     g_unix_signal_add(SIGTERM, on_signal, app);
@@ -268,7 +271,7 @@ int main(int argc, char **argv)
         app.freeze = freeze_new(o->state_dir ? o->state_dir : STATE_DIR);
     if (!make_policy(&app, &error)) {
         g_critical("%s", error->message);
-        return EXIT_FAILURE;
+        return EXIT_SETTINGS;
     }
     if (o->dump)
         dump(&app);

@@ -2,7 +2,6 @@
 #include "manageconf.h"
 
 #include <gio/gio.h>
-#include <string.h>
 
 Config *manageconf_load(const char *path, GError **error)
 {
@@ -16,15 +15,11 @@ Config *manageconf_load(const char *path, GError **error)
     if (!path || g_file_test(path, G_FILE_TEST_IS_DIR))
         return config_load(path, "manage", keys, error);
 
-    g_autofree char *directory = g_path_get_dirname(path);
-    g_autofree char *name = g_path_get_basename(path);
-
-    if (!g_str_has_suffix(name, ".conf") || !g_file_test(path, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "%s: no such file with a name in .conf", path);
+    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "%s: no such file", path);
         return NULL;
     }
-    name[strlen(name) - strlen(".conf")] = '\0';
-    return config_load(directory, name, keys, error);
+    return config_load_file(path, keys, error);
 }
 
 Policy *manageconf_policy(const Config *config)
@@ -34,4 +29,17 @@ Policy *manageconf_policy(const Config *config)
     policy_allow(policy, config_string(config, "policy", "allow"));
     policy_block(policy, config_string(config, "policy", "block"));
     return policy;
+}
+
+gboolean manageconf_may_restart(const char *restart, const char *unit)
+{
+    g_auto(GStrv) words = g_strsplit_set(restart, ", \t", -1);
+
+    for (guint i = 0; words[i]; i++) {
+        g_autofree char *name = g_strconcat(words[i], g_str_has_suffix(words[i], ".service") ? NULL : ".service", NULL);
+
+        if (words[i][0] != '\0' && g_str_equal(name, unit))
+            return TRUE;
+    }
+    return FALSE;
 }

@@ -12,4 +12,7 @@ Config *manageconf_load(const char *path, GError **error);
 /* What the settings allow and block. */
 Policy *manageconf_policy(const Config *config);
 
+/* Whether a service, under its full name, is one of those that the setting `restart` names. */
+gboolean manageconf_may_restart(const char *restart, const char *unit);
+
 #endif

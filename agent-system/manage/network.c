@@ -13,9 +13,10 @@
 
 /* ---- interfaces ---- */
 
-/* By name, in the order in which they come. */
-static json_t *interface_of(json_t *list, const char *name)
+/* By name, which may be any bytes, in the order in which they come. */
+static json_t *interface_of(json_t *list, const char *bytes)
 {
+    g_autofree char *name = g_utf8_make_valid(bytes, -1);
     size_t i;
     json_t *interface;
 
@@ -103,8 +104,11 @@ static void add_all_statistics(json_t *list)
         if (!colon)
             continue;
         *colon = '\0';
+
+        g_autofree char *name = g_utf8_make_valid(g_strchug(lines[i]), -1);
+
         json_array_foreach(list, j, interface)
-            if (g_str_equal(json_string_value(json_object_get(interface, "name")), g_strchug(lines[i])) &&
+            if (g_str_equal(json_string_value(json_object_get(interface, "name")), name) &&
                 json_object_get(interface, "ip-addresses"))
                 add_statistics(interface, colon + 1);
     }
@@ -165,7 +169,10 @@ static json_t *route4(const char *line)
     if (sscanf(line, "%15s %x %x %x %d %d %d %x %d %d %d", name, &destination, &gateway, &flags, &references, &use,
                &metric, &mask, &mtu, &window, &round_trip) != 11)
         return NULL;
-    return json_pack("{s:s,s:o,s:i,s:o,s:o,s:i,s:I,s:i,s:i,s:i,s:i,s:i}", "iface", name, "destination",
+
+    g_autofree char *valid = g_utf8_make_valid(name, -1);
+
+    return json_pack("{s:s,s:o,s:i,s:o,s:o,s:i,s:I,s:i,s:i,s:i,s:i,s:i}", "iface", valid, "destination",
                      address4(destination), "metric", metric, "gateway", address4(gateway), "mask", address4(mask),
                      "irtt", round_trip, "flags", (json_int_t)flags, "refcnt", references, "use", use, "window",
                      window, "mtu", mtu, "version", 4);
@@ -180,10 +187,11 @@ static json_t *route6(const char *line)
                next, &metric, &references, &use, &flags, name) != 10)
         return NULL;
 
+    g_autofree char *valid = g_utf8_make_valid(name, -1);
     g_autofree char *destination_text = g_strdup_printf("%u", destination_size);
     g_autofree char *source_text = g_strdup_printf("%u", source_size);
 
-    return json_pack("{s:s,s:o,s:I,s:I,s:I,s:I,s:s,s:o,s:s,s:o,s:i}", "iface", name, "destination",
+    return json_pack("{s:s,s:o,s:I,s:I,s:I,s:I,s:s,s:o,s:s,s:o,s:i}", "iface", valid, "destination",
                      address6(destination), "metric", (json_int_t)metric, "flags", (json_int_t)flags, "refcnt",
                      (json_int_t)references, "use", (json_int_t)use, "desprefixlen", destination_text, "source",
                      address6(source), "srcprefixlen", source_text, "nexthop", address6(next), "version", 6);

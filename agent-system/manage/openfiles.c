@@ -3,6 +3,7 @@
 #include "openfiles.h"
 
 #include "commands.h"
+#include "helper.h"
 #include "log.h"
 #include "services.h"
 
@@ -83,11 +84,16 @@ static int flags_of(const char *mode)
     return -1;
 }
 
-/* A new file can be read and written by everybody, whatever our umask is. */
-static int open_file(const char *path, int flags)
+int openfiles_open(const char *path, const char *mode)
 {
-    int fd = open(path, flags & O_CREAT ? flags | O_EXCL : flags, 0600);
+    int flags = flags_of(mode), fd;
 
+    if (flags < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    /* A new file can be read and written by everybody, whatever our umask is. */
+    fd = open(path, flags & O_CREAT ? flags | O_EXCL : flags, 0600);
     if (fd >= 0 && (flags & O_CREAT))
         fchmod(fd, 0666);
     if (fd < 0 && errno == EEXIST && (flags & O_CREAT))
@@ -95,27 +101,65 @@ static int open_file(const char *path, int flags)
     return fd;
 }
 
-static void file_open(Call *call, const json_t *args)
+/* What is to be opened. */
+typedef struct Opening {
+    Call *call;
+    char *path, *mode;
+} Opening;
+
+/* Ends it: the file is open, or `why` is not NULL. */
+static void opened(Opening *opening, int fd, const char *why)
 {
-    OpenFiles *files = call_services(call)->files;
-    const char *path = args_string(args, "path", NULL), *mode = args_string(args, "mode", "r");
-    int flags = flags_of(mode), fd;
+    OpenFiles *files = call_services(opening->call)->files;
     gint64 handle;
 
-    if (flags < 0) {
+    if (fd < 0) {
+        call_fail(opening->call, "failed to open file '%s' (mode: '%s'): %s", opening->path, opening->mode, why);
+    } else {
+        handle = files->next++;
+        g_hash_table_insert(files->open, g_memdup2(&handle, sizeof(handle)), GINT_TO_POINTER(fd));
+        log_peer(&files->log, "opens %s with mode %s", opening->path, opening->mode);
+        call_return(opening->call, json_integer(handle));
+    }
+    g_free(opening->path);
+    g_free(opening->mode);
+    g_free(opening);
+}
+
+/* Where there is no helper, what everybody may read can be read. */
+static void on_helped(G_GNUC_UNUSED const char *const *words, const GError *error, gpointer user)
+{
+    Opening *opening = user;
+
+    if (helper_is_missing(error)) {
+        int fd = openfiles_open(opening->path, opening->mode);
+
+        opened(opening, fd, g_strerror(errno));
+    } else {
+        opened(opening, error ? -1 : helper_take_fd(call_services(opening->call)->helper),
+               error ? error->message : "the helper has sent no file");
+    }
+}
+
+static void file_open(Call *call, const json_t *args)
+{
+    const Services *services = call_services(call);
+    const char *path = args_string(args, "path", NULL), *mode = args_string(args, "mode", "r");
+    const char *const words[] = { "guest-file-open", path, mode, NULL };
+    Opening *opening;
+
+    if (flags_of(mode) < 0) {
         call_fail(call, "invalid file open mode '%s'", mode);
         return;
     }
-    errno = EMFILE;
-    fd = g_hash_table_size(files->open) < OPENFILES_MAX ? open_file(path, flags) : -1;
-    if (fd < 0) {
-        call_fail_errno(call, errno, "failed to open file '%s' (mode: '%s')", path, mode);
-        return;
-    }
-    handle = files->next++;
-    g_hash_table_insert(files->open, g_memdup2(&handle, sizeof(handle)), GINT_TO_POINTER(fd));
-    log_peer(&files->log, "opens %s with mode %s", path, mode);
-    call_return(call, json_integer(handle));
+    opening = g_new0(Opening, 1);
+    opening->call = call;
+    opening->path = g_strdup(path);
+    opening->mode = g_strdup(mode);
+    if (g_hash_table_size(services->files->open) >= OPENFILES_MAX)
+        opened(opening, -1, g_strerror(EMFILE));
+    else
+        helper_ask(services->helper, HELPER_FILES, words, on_helped, opening);
 }
 
 static void file_close(Call *call, const json_t *args)

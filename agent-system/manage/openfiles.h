@@ -15,4 +15,10 @@ OpenFiles *openfiles_new(void);
 /* Closes all. NULL is fine. */
 void openfiles_free(OpenFiles *files);
 
+/*
+ * Open a file as fopen() would with this mode, for reading and writing without waiting. Returns a descriptor, or -1 with errno set,
+ * EINVAL if there is no such mode.
+ */
+int openfiles_open(const char *path, const char *mode);
+
 #endif

@@ -28,7 +28,8 @@
 
 struct Packages {
     Bus *bus;
-    GQueue jobs; /* the oldest first */
+    gboolean frozen; /* file systems */
+    GQueue jobs;     /* the oldest first */
     gint64 next;
 };
 
@@ -38,8 +39,10 @@ static const char *const states[] = {
     [RUNNING] = "running", [DONE] = "done", [FAILED] = "failed", [CANCELLED] = "cancelled"
 };
 
+typedef void (*Step)(PackagesJob *job);
+
 struct PackagesJob {
-    Bus *bus;
+    const Packages *keeper;
     gint64 number;
     PackagesKind kind;
     const char *command;
@@ -52,6 +55,7 @@ struct PackagesJob {
     gboolean truncated;
     GPtrArray *found;  /* ids, to be acted upon */
     gboolean acting;   /* with what was found */
+    Step held;         /* until the thaw; NULL: none */
     char *owner, *path; /* path NULL: no transaction right now */
     GDBusConnection *connection;
     guint watch, signal;       /* 0: none */
@@ -124,6 +128,7 @@ static void end(PackagesJob *job, State state)
                                                  states[state]);
 
     job->state = state;
+    job->held = NULL;
     leave(job);
     g_ptr_array_set_size(job->found, 0);
     if (!job->simulate && job->kind != PACKAGES_LIST)
@@ -141,6 +146,28 @@ static void end_early(PackagesJob *job, State state, const char *error)
 static void fail(PackagesJob *job, const char *error)
 {
     end_early(job, FAILED, error);
+}
+
+/* Whatever a step has PackageKit do, that may write. */
+static void take_step(PackagesJob *job, Step step)
+{
+    if (job->keeper->frozen)
+        job->held = step;
+    else
+        step(job);
+}
+
+void packages_set_frozen(Packages *packages, gboolean frozen)
+{
+    packages->frozen = frozen;
+    for (GList *link = packages->jobs.head; link && !frozen; link = link->next) {
+        PackagesJob *job = link->data;
+        Step step = job->held;
+
+        job->held = NULL;
+        if (step)
+            step(job);
+    }
 }
 
 /* ---- packages ---- */
@@ -246,7 +273,7 @@ static void on_finished(PackagesJob *job, guint32 exit)
 
     leave_transaction(job);
     if (exit == EXIT_DONE) {
-        next(job);
+        take_step(job, next);
     } else if (exit == EXIT_CANCELLED || exit == EXIT_CANCELLED_PRIORITY) {
         end_early(job, CANCELLED, CANCELLED_TEXT);
     } else {
@@ -292,7 +319,7 @@ static void call(PackagesJob *job, const char *method, GVariant *arguments, Remo
 {
     const Remote remote = { PACKAGES_TITLE, job->owner, job->path, PACKAGES_TRANSACTION, method };
 
-    remote_call(job->bus, job->cancellable, &remote, arguments, NULL, ready, job);
+    remote_call(job->keeper->bus, job->cancellable, &remote, arguments, NULL, ready, job);
 }
 
 static GVariant *strings(const GPtrArray *texts)
@@ -353,10 +380,8 @@ static void on_hints(G_GNUC_UNUSED GVariant *reply, const char *error, G_GNUC_UN
 
     if (error)
         fail(job, error);
-    else if (job->acting)
-        act(job);
     else
-        find(job);
+        take_step(job, job->acting ? act : find);
 }
 
 /* In transaction `path`. */
@@ -401,7 +426,7 @@ static void call_daemon(PackagesJob *job, const char *interface, const char *met
     const Remote remote = { PACKAGES_TITLE, job->owner, PACKAGES_PATH, interface, method };
 
     job->cancellable = g_cancellable_new();
-    remote_call(job->bus, job->cancellable, &remote, arguments, type, ready, job);
+    remote_call(job->keeper->bus, job->cancellable, &remote, arguments, type, ready, job);
 }
 
 /* A transaction has succeeded. */
@@ -484,7 +509,7 @@ gint64 packages_start(Packages *packages, const PackagesWish *wish, const char *
         job_free(oldest->data);
         g_queue_delete_link(&packages->jobs, oldest);
     }
-    job->bus = packages->bus;
+    job->keeper = packages;
     job->number = packages->next++;
     job->kind = wish->kind;
     job->command = wish->command;

@@ -46,6 +46,9 @@ typedef struct PackagesWish {
 Packages *packages_new(Bus *bus);
 void packages_free(Packages *packages);
 
+/* While file systems are frozen no job begins a step; what PackageKit is at goes on. */
+void packages_set_frozen(Packages *packages, gboolean frozen);
+
 /* Whether a job can begin. */
 gboolean packages_have_room(const Packages *packages);
 

@@ -15,12 +15,19 @@ static void close_end(Pipe *pipe)
     pipe->source = 0;
 }
 
+static void free_data(Pipe *pipe)
+{
+    if (pipe->data)
+        *pipe->room += pipe->data->len;
+    g_clear_pointer(&pipe->data, g_byte_array_unref);
+}
+
 static gboolean on_readable(gint fd, G_GNUC_UNUSED GIOCondition condition, gpointer user)
 {
     Pipe *pipe = user;
     static guint8 part[PART];
     gssize size = read(fd, part, sizeof(part));
-    gsize kept = MIN((gsize)MAX(size, 0), pipe->max - pipe->data->len);
+    gsize kept = MIN((gsize)MAX(size, 0), MIN(pipe->max - pipe->data->len, *pipe->room));
 
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
@@ -29,6 +36,7 @@ static gboolean on_readable(gint fd, G_GNUC_UNUSED GIOCondition condition, gpoin
         return G_SOURCE_REMOVE;
     }
     g_byte_array_append(pipe->data, part, (guint)kept);
+    *pipe->room -= kept;
     pipe->truncated = pipe->truncated || kept < (gsize)size;
     return G_SOURCE_CONTINUE;
 }
@@ -43,6 +51,7 @@ static gboolean on_writable(gint fd, G_GNUC_UNUSED GIOCondition condition, gpoin
     if (pipe->done < pipe->data->len && (size >= 0 || errno == EAGAIN || errno == EINTR))
         return G_SOURCE_CONTINUE;
     close_end(pipe);
+    free_data(pipe);
     return G_SOURCE_REMOVE;
 }
 
@@ -59,15 +68,17 @@ static int make(Pipe *ret_pipe, guint own, GIOCondition condition, GUnixFDSource
     return ends[1 - own];
 }
 
-int pipe_read(Pipe *pipe, gsize max)
+int pipe_read(Pipe *pipe, gsize max, gsize *room)
 {
-    *pipe = (Pipe){ .data = g_byte_array_new(), .max = max };
+    *pipe = (Pipe){ .data = g_byte_array_new(), .max = max, .room = room };
     return make(pipe, 0, G_IO_IN, on_readable);
 }
 
-int pipe_write(Pipe *pipe, GByteArray *data)
+int pipe_write(Pipe *pipe, GByteArray *data, gsize *room)
 {
-    *pipe = (Pipe){ .data = data };
+    g_assert(data->len <= *room);
+    *room -= data->len;
+    *pipe = (Pipe){ .data = data, .room = room };
     return make(pipe, 1, G_IO_OUT, on_writable);
 }
 
@@ -77,6 +88,6 @@ void pipe_clear(Pipe *pipe)
         g_source_remove(pipe->source);
         close(pipe->fd);
     }
-    g_clear_pointer(&pipe->data, g_byte_array_unref);
+    free_data(pipe);
     *pipe = (Pipe){ 0 };
 }

@@ -13,10 +13,14 @@ static void get_host_name(Call *call, G_GNUC_UNUSED const json_t *args)
 {
     struct utsname name;
 
-    if (uname(&name) < 0)
+    if (uname(&name) < 0) {
         call_fail_errno(call, errno, "cannot get hostname");
-    else
-        call_return(call, json_pack("{s:s}", "host-name", name.nodename));
+        return;
+    }
+
+    g_autofree char *valid = g_utf8_make_valid(name.nodename, -1);
+
+    call_return(call, json_pack("{s:s}", "host-name", valid));
 }
 
 /*

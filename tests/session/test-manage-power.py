@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""spice-agent-manage and spice-agent-helper: power, clock, processors, memory, passwords and ssh keys, beside QEMU's
-own agent and alone.
+"""spice-agent-manage and spice-agent-helper: power, clock, processors, memory, passwords, ssh keys, files and programs,
+beside QEMU's own agent and alone.
 
 All of it in a mount namespace of its own, where /etc, /home and the processors and memory of /sys are copies to be
 changed, and without the right to set the clock or to reboot."""
@@ -10,7 +10,6 @@ import base64
 import contextlib
 import pwd
 import signal
-import threading
 
 import agentsystem
 from manageddaemon import *
@@ -18,7 +17,8 @@ from realunits import DATA, RealUnits
 
 LOGIN, LOGIN_PATH, TEST = "org.freedesktop.login1", "/org/freedesktop/login1", "org.spice_space.Test1"
 HELPER = os.path.abspath(os.path.join(os.environ["BUILD"], "spice-agent-helper"))
-MACHINE, ACCOUNTS = "/run/spice-agent-machine", "/run/spice-agent-accounts"
+ACCOUNTS, FILES, EXEC = "/run/spice-agent-accounts", "/run/spice-agent-files", "/run/spice-agent-exec"
+KINDS = {MACHINE: "machine", ACCOUNTS: "accounts", FILES: "files", EXEC: "exec"}
 CPUS, MEMORY = "/sys/devices/system/cpu", "/sys/devices/system/memory"
 CONF = "/etc/spice-pv/manage.conf"
 SYSTEMCTL_LOG = "/run/systemctl.log"
@@ -85,24 +85,25 @@ def rights(kind):
 
 
 @contextlib.contextmanager
-def helpers(config="[policy]\nallow=all\n"):
+def helpers(config="[policy]\nallow=all\n", bus="unix:path=/nonexistent"):
     """The helper at its sockets, as systemd starts it."""
     write(CONF, config)
     environment = ["--setenv=" + "%s=%s" % pair for pair in (("PATH", os.environ["PATH"]),
+                                                              ("DBUS_SYSTEM_BUS_ADDRESS", bus),
                                                               ("ASAN_OPTIONS", ENVIRONMENT["ASAN_OPTIONS"]))]
     with open("/run/helpers.log", "w") as log:
         processes = [subprocess.Popen(["systemd-socket-activate", "--accept", "--inetd", "--listen=" + path,
                                        *environment, *rights(kind), HELPER, kind], stderr=log)
-                     for path, kind in ((MACHINE, "machine"), (ACCOUNTS, "accounts"))]
+                     for path, kind in KINDS.items()]
     try:
-        for path in MACHINE, ACCOUNTS:
+        for path in KINDS:
             wait_for(lambda: os.path.exists(path), path)
         yield
     finally:
         for process in processes:
             process.kill()
             process.wait()
-        for path in MACHINE, ACCOUNTS:
+        for path in KINDS:
             os.unlink(path)
     log = read("/run/helpers.log")
     if any(word in log for word in ("bug:", "CRITICAL", "ERROR: AddressSanitizer", "runtime error")):
@@ -193,11 +194,26 @@ CASES = {
 }
 
 
+def begins(text):
+    return lambda value: isinstance(value, str) and value.startswith(text)
+
+
+# What differs in them, as docs/management.md says.
+DIFFERENT = {
+    "time-rtc": instead(begins("child process has failed to set hardware clock to system time: "),
+                        "hwclock failed to set hardware clock to system time"),
+    "blocks-always-on": instead({"phys-index": 0, "response": "success"},
+                                {"phys-index": 0, "response": "success", "error-code": 2}),
+    "password-user-unknown": instead(begins("child process has failed to set user password: "),
+                                     "child process has failed to set user password"),
+}
+
+
 def test_answers_as_qemu():
     with helpers():
         ours, theirs = both()
         with ours, theirs:
-            differences = Differences(CASES, theirs.version)
+            differences = Differences(CASES, theirs.version, DIFFERENT)
             for case, data in CASES.items():
                 told = []
                 for agent in ours, theirs:
@@ -347,13 +363,19 @@ def test_helper_refuses_what_it_should():
                 (MACHINE, question("guest-set-vcpus", "1")), (MACHINE, question("guest-set-vcpus", "../../x=1")),
                 (MACHINE, question("guest-set-memory-blocks", "1=0", "=")), (MACHINE, question("guest-shutdown")),
                 (MACHINE, question("guest-exec", "x")), (MACHINE, question("guest-set-user-password", "alice", "plain", "x")),
-                (ACCOUNTS, question("guest-set-vcpus", "1=0")),
+                (ACCOUNTS, question("guest-set-vcpus", "1=0")), (FILES, question("guest-exec", "x", "y")),
+                (FILES, question("guest-file-open", "/etc/passwd")), (EXEC, question("guest-file-open", "/etc/passwd", "r")),
+                (EXEC, question("guest-exec", "x")),
                 (ACCOUNTS, question("guest-set-user-password", "alice", "x"))):
             expect(ask(path, data), unknown, "answer to %r" % data)
         expect(ask(ACCOUNTS, question("guest-set-user-password", "alice", "plain", "a\nbob:x")),
                words("error", "forbidden characters in raw password"), "answer")
         expect(ask(ACCOUNTS, question("guest-set-user-password", "alice:x\nbob", "plain", "a")),
                words("error", "forbidden characters in username"), "answer")
+        expect(ask(FILES, question("guest-file-open", "/etc/passwd", "nonsense")), words("error", "Invalid argument"),
+               "answer")
+        for arguments in "", "('a', 'fail')", "[" * 10000, "(" + "'" * 100000:
+            expect(ask(EXEC, question("guest-exec", "x.service", arguments))[:6], b"error\0", "answer")
         expect(ask(MACHINE, question("guest-set-vcpus") + b"1=1\0" * (1 << 18)), b"", "answer to too much")
         expect(ask(MACHINE, question("guest-set-vcpus", *["1=1"] * 1000)), words("ok", "1000"), "answer to much")
         expect(subprocess.run([HELPER], stderr=subprocess.DEVNULL, env=ENVIRONMENT).returncode, 1, "exit status")
@@ -384,9 +406,9 @@ def test_units_leave_the_helper_what_it_needs():
     """All that the helper does, in its units as systemd restricts them."""
     write(CONF, "[policy]\nallow=all\n")
     reset_machine()
-    with RealUnits("spice-agent-machine", "spice-agent-accounts", libexec=os.environ["BUILD"]) as units, \
+    with RealUnits("spice-agent-machine", "spice-agent-accounts", "spice-agent-files", libexec=os.environ["BUILD"]) as units, \
             Agent("--allow", "all", "--bus", "unix:path=/nonexistent") as agent, agent.client() as client:
-        for path in MACHINE, ACCOUNTS:
+        for path in MACHINE, ACCOUNTS, FILES:
             status = os.stat(path)
             expect((status.st_uid, status.st_mode & 0o777), (pwd.getpwnam("spice-manage").pw_uid, 0o600), "owner")
             os.chown(path, 0, 0)  # who asks here
@@ -395,52 +417,25 @@ def test_units_leave_the_helper_what_it_needs():
                              (password("bob", "secret"), {}), (password("bob", HASH, crypted=True), {}),
                              (request("guest-ssh-add-authorized-keys", username="bob", keys=["a key"], reset=True), {}),
                              (request("guest-ssh-get-authorized-keys", username="bob"), {"keys": ["a key"]})):
-            client.send(data)
-            expect(client.reply(), {"return": answer}, "answer to %r (%s)" % (data, units.log()))
+            expect(returned(client, data), answer, "answer to %r (%s)" % (data, units.log()))
         expect(read(CPUS + "/cpu1/online")[0] + read(MEMORY + "/memory1/state")[:7], "0offline", "the machine")
         expect(shadow("bob"), HASH, "hash")
         expect(client.error("guest-set-time", time=NOON)[1], "Failed to set time to guest: Operation not permitted",
                "error without the right to set clocks, which we have given up")
         silent(client, "guest-shutdown")
         expect(systemctl_calls(), ["poweroff"], "systemctl")
+        place("/home/alice/theirs", lambda path: (write(path, ""), os.chmod(path, 0)))
+        for path, mode in ("/home/alice/theirs", "r+"), ("/etc/new", "w"), ("/tmp", "r"), ("/proc/sys/vm/swappiness", "r+"):
+            client.call("guest-file-open", path=path, mode=mode)
+        os.unlink("/etc/new")
         expect(client.error("guest-set-user-password", username="nobody-here", password="eA==", crypted=False)[1][:52],
                "child process has failed to set user password: chpas", "error")
 
 
-class Listener:
-    """The helper, played: what it was asked, and an answer that the test gives."""
-
-    def __init__(self, path):
-        self.path, self.asked, self.answer = path, [], b"ok\0"
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.bind(path)
-        self.socket.listen()
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        os.unlink(self.path)
-
-    def serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client = self.socket.accept()[0]
-                data = b""
-                while True:
-                    part = client.recv(65536)
-                    if not part:
-                        break
-                    data += part
-                self.asked.append(data.decode().split("\0")[1:-1])
-                if self.answer is None:  # it hangs
-                    continue
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    client.sendall(self.answer)
-                client.close()
+def returned(client, data):
+    """What the command in these bytes returns."""
+    asked = json.loads(data)
+    return client.call(asked["execute"], **asked.get("arguments", {}))
 
 
 def test_asks_the_helper():
@@ -451,8 +446,7 @@ def test_asks_the_helper():
         with Listener(MACHINE) as helper:
             for data, asked in ((noon, ["guest-set-time", str(NOON)]), (request("guest-set-time"), ["guest-set-time"]),
                                 (request("guest-set-time", time=0), ["guest-set-time", "0"])):
-                client.send(data)
-                expect(client.reply(), {"return": {}}, "answer")
+                expect(returned(client, data), {}, "answer")
                 expect(helper.asked.pop(), asked, "question")
             for time_ns in -1, 3155760000 * 10 ** 9, 2 ** 63 - 1, -2 ** 63:
                 expect(client.error("guest-set-time", time=time_ns)[1], "Invalid time", "error")
@@ -478,6 +472,215 @@ def test_asks_the_helper():
             wait_for(lambda: helper.asked, "question")
         agent.process.terminate()
         expect(agent.process.wait(TIMEOUT), 0, "exit status with a question under way")
+
+
+# ---- files and programs ----
+
+def descriptors(process):
+    return len(os.listdir("/proc/%d/fd" % process.pid))
+
+
+def test_opens_files_by_the_helper():
+    secret, new = "/run/secret", "/run/new"
+    write(secret, "secret")
+    os.chmod(secret, 0o600)
+    with Agent("--allow", "files") as agent, agent.client() as client:
+        with helpers():
+            client.call("guest-file-open", path=secret)
+            before = descriptors(agent.process)
+            for path, mode in (secret, "r+"), (new, "w"), (new, "a"):
+                handle = client.call("guest-file-open", path=path, mode=mode)
+                client.call("guest-file-write", handle=handle, **{"buf-b64": "TkVX"})
+                client.call("guest-file-close", handle=handle)
+            expect((read(secret), read(new), os.stat(new).st_mode & 0o777), ("NEWret", "NEWNEW", 0o666), "files")
+            expect("guest-file-open " + new in read("/run/helpers.log"), True, "who has opened it")
+            expect(client.error("guest-file-open", path="/nonexistent/file", mode="w")[1],
+                   "failed to open file '/nonexistent/file' (mode: 'w'): No such file or directory", "error")
+            expect(descriptors(agent.process), before, "descriptors")
+        with helpers("[policy]\nallow=exec\n"):
+            expect(client.error("guest-file-open", path=secret)[1], "failed to open file '%s' (mode: 'r'): the guest's "
+                   "administrator has not allowed files" % secret, "error")
+        with Listener(FILES) as helper:
+            for answer in b"ok\0", b"", b"error\0why\0":
+                helper.answer = answer
+                client.error("guest-file-open", path=secret)
+        client.call("guest-file-open", path=secret)  # without a helper by the daemon itself
+
+
+def helper_processes():
+    found = subprocess.run(["pgrep", "-c", "-f", HELPER + " exec"], stdout=subprocess.PIPE, text=True).stdout
+    return int(found) - 1  # who listens has it among its own words
+
+
+def test_runs_programs_by_the_helper():
+    with Systemd() as systemd, helpers(bus=systemd.address):
+        with Agent("--allow", "exec", "--bus", systemd.address) as agent, agent.client() as client:
+            pid = client.call("guest-exec", path="cat", **{"input-data": "aGVsbG8=", "capture-output": True})["pid"]
+            state = {}
+            wait_for(lambda: state.update(client.call("guest-exec-status", pid=pid)) or state["exited"], "end")
+            expect((state["exitcode"], state["out-data"]), (0, "aGVsbG8="), "end")
+            expect("guest-exec spice-agent-exec-" in read("/run/helpers.log"), True, "who has started it")
+            wait_for(lambda: helper_processes() == 0, "end of the helper")
+            expect("No such file" in client.error("guest-exec", path="/nonexistent/program")[1], True, "error")
+            client.call("guest-exec", path="sleep", arg=["100"])
+            client.call("guest-exec", path="sleep", arg=["100"])
+            expect(helper_processes(), 2, "helpers while programs run")
+        wait_for(lambda: helper_processes() == 0, "end of the helpers of a daemon that was killed")
+    with Systemd() as systemd, helpers("[policy]\nallow=files\n", systemd.address), \
+            Agent("--allow", "exec", "--bus", systemd.address) as agent, agent.client() as client:
+        expect("has not allowed exec" in client.error("guest-exec", path="true")[1], True, "error")
+        expect(systemd.units(), 0, "units")
+    with Systemd() as systemd, helpers(), \
+            Agent("--allow", "exec", "--bus", systemd.address) as agent, agent.client() as client:
+        expect("No such file" in client.error("guest-exec", path="true")[1], True, "error of a helper without a bus")
+
+
+class LateHelper:
+    """The helper, with its answer held back until `answer()`, or taken away by `die()`."""
+
+    def __init__(self, bus):
+        self.environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=bus)
+        write(CONF, "[policy]\nallow=all\n")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(EXEC)
+        self.listener.listen()
+        self.listener.settimeout(TIMEOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+        os.unlink(EXEC)
+
+    def take(self):
+        """The daemon's question, which is carried out."""
+        self.daemon = self.listener.accept()[0]
+        data, fds = b"", []
+        while True:
+            part, more, _, _ = socket.recv_fds(self.daemon, 65536, 3)
+            data, fds = data + part, fds + more
+            if not part:
+                break
+        self.connection, theirs = socket.socketpair()
+        self.connection.settimeout(TIMEOUT)
+        self.helper = subprocess.Popen([HELPER, "exec"], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL,
+                                       env=self.environment)
+        theirs.close()
+        socket.send_fds(self.connection, [data], fds)
+        self.connection.shutdown(socket.SHUT_WR)
+        for fd in fds:
+            os.close(fd)
+        expect(self.connection.recv(100), b"ok\0", "the helper's answer")
+
+    def answer(self):
+        self.daemon.sendall(b"ok\0")
+
+    def hang_up(self):
+        """When the daemon has, since the helper has the program's pipes until then."""
+        hangs = select.poll()
+        if self.daemon.fileno() >= 0:
+            hangs.register(self.daemon, 0)
+        if hangs.poll(0):
+            self.die()
+
+    def die(self):
+        for connection in self.connection, self.daemon:
+            connection.close()
+        self.helper.wait()
+
+
+HELLO = dict(path="/bin/sh", arg=["-c", "echo hello; exec sleep ${0}"], capture_output=True)
+
+
+def test_hears_of_a_program_before_the_helper_has_answered():
+    """systemd's signals and the helper's answer come by different ways, so in any order."""
+    with Systemd() as systemd, LateHelper(systemd.address) as helper, \
+            Agent("--allow", "exec", "--bus", systemd.address) as agent, agent.client() as client:
+        def start(seconds):
+            client.send(request("guest-exec", **dict(HELLO, arg=[*HELLO["arg"], seconds])))
+            helper.take()
+            return client.reply()["return"]["pid"]
+
+        def ended(pid):
+            state.update(client.call("guest-exec-status", pid=pid))
+            helper.hang_up()
+            return state["exited"]
+
+        state, counts = {}, []
+        for late in helper.answer, helper.die:
+            pid = start("0.2")
+            wait_for(lambda: ended(pid), "end of a program without the helper's answer")
+            expect((state["exitcode"], state["out-data"]), (0, "aGVsbG8K"), "what became of it")
+            helper.die()
+            pid = start("0.5")
+            late()
+            wait_for(lambda: ended(pid), "end of a program after the helper's")
+            expect((state["exitcode"], state["out-data"]), (0, "aGVsbG8K"), "what became of it")
+            helper.die()
+            counts.append(descriptors(agent.process))
+        expect(counts[1], counts[0], "descriptors")
+
+
+class SlowBus:
+    """The way to a bus, on which each message is half a second late."""
+
+    def __init__(self, address):
+        self.dir = tempfile.mkdtemp()
+        path = os.path.join(self.dir, "bus")
+        self.address, self.bus = "unix:path=" + path, address.removeprefix("unix:path=")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        shutil.rmtree(self.dir)
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, bus = self.listener.accept()[0], socket.socket(socket.AF_UNIX)
+                bus.connect(self.bus)
+                for source, sink, delay in (client, bus, 0.5), (bus, client, 0):
+                    threading.Thread(target=self.carry, args=(source, sink, delay), daemon=True).start()
+
+    @staticmethod
+    def carry(source, sink, delay):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(delay)
+                sink.sendall(data)
+        for end in source, sink:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_hears_of_programs_from_the_beginning():
+    """Also when the helper and systemd are faster than what the daemon says on the bus."""
+    with Systemd() as systemd, helpers(bus=systemd.address), SlowBus(systemd.address) as slow, \
+            Agent("--allow", "exec", "--bus", slow.address) as agent, agent.client() as client:
+        expect("pid" in client.call("guest-exec", path="true"), True, "answer")
+
+
+def test_outlives_the_bus():
+    """Nobody tells how a program ends then, nor that it has begun."""
+    with Systemd() as systemd, Listener(EXEC) as helper, \
+            Agent("--allow", "exec", "--bus", systemd.address) as agent, agent.client() as client:
+        client.send(request("guest-exec", path="true"))
+        wait_for(lambda: helper.asked, "question")
+        systemd.bus.kill()
+        expect("error" in client.reply(), True, "answer without a word of systemd's")
+    with Systemd() as systemd, Agent("--allow", "exec", "--bus", systemd.address) as agent, agent.client() as client:
+        pid = client.call("guest-exec", path="sleep", arg=["100"])["pid"]
+        systemd.bus.kill()
+        wait_for(lambda: client.call("guest-exec-status", pid=pid) == {"exited": True}, "end of what is known of it")
+        os.kill(pid, signal.SIGKILL)
 
 
 # ---- power ----
@@ -635,6 +838,65 @@ def test_ends_while_login1_hangs():
         expect(agent.process.wait(TIMEOUT), 0, "exit status")
 
 
+# ---- services ----
+
+RESTART = EXTENSION + "restart-service"
+NAMED = "[services]\nrestart=nginx, getty@tty1.service x*\n"
+NOT_NAMED = " is none of the services that the guest's administrator has named in manage.conf"
+
+
+def restart(name):
+    """What the helper answers, asked directly."""
+    return ask(MACHINE, b"\0".join([b"2", RESTART.encode(), name.encode(), b""])).decode()
+
+
+def test_restarts_by_the_helper():
+    """It goes by manage.conf alone: a daemon that was taken over, or is told otherwise, gets no other service."""
+    with helpers(NAMED):
+        for name in "nginx.service", "getty@tty1.service":
+            expect(restart(name), "ok\0", "answer")
+            expect(read(SYSTEMCTL_LOG).split()[-3:], ["--", "restart", name], "systemctl")
+            os.unlink(SYSTEMCTL_LOG)
+        for name in "sshd.service", "nginx", "getty@tty2.service", "x*.service", "xy.service", "--help", "":
+            expect(restart(name), "error\0%s%s\0" % (name, NOT_NAMED), "answer")
+        expect(ask(MACHINE, b"1\0%s\0" % RESTART.encode())[:6], b"error\0", "answer without a name")
+        write("/run/fails", "")
+        expect(restart("nginx.service"), "error\0systemd1: no way\0", "answer")
+        os.unlink("/run/fails")
+        systemctl_calls()
+        for config in "", "[policy]\nblock=services\n" + NAMED, "[policy]\nblock=%s\n%s" % (RESTART, NAMED):
+            write(CONF, config)
+            expect(restart("nginx.service")[:6], "error\0", "answer with " + config)
+        expect(systemctl_calls(), [], "calls")
+
+
+def test_the_daemon_asks_the_helper_for_a_restart():
+    directory = tempfile.mkdtemp()
+    write(directory + "/manage.conf", "[services]\nrestart=nginx sshd\n")
+    with Systemd() as bus, Agent("--config", directory, "--bus", bus.address) as agent, agent.client() as client:
+        with helpers(NAMED):
+            expect(client.call(RESTART, name="nginx.service"), {}, "result")
+            expect(systemctl_calls(), ["nginx.service"], "calls")
+            expect(client.call(RESTART, name="nginx.service", dry_run=True), {"dry-run": True}, "result")
+            expect(client.error(RESTART, name="sshd.service"), ("GenericError", "sshd.service" + NOT_NAMED), "error")
+            expect(client.error(RESTART, name="getty@tty1.service"), ("GenericError", "getty@tty1.service" + NOT_NAMED),
+                   "error")
+            for _ in range(2):
+                expect(client.call(RESTART, name="nginx.service", idempotency_key="k"), {}, "result")
+            expect(systemctl_calls(), ["nginx.service"], "calls")
+        expect(client.error(RESTART, name="nginx.service"), ("GenericError", MACHINE + ": No such file or directory"),
+               "error without helper")
+    with Listener(MACHINE) as helper, Agent("--config", directory) as agent:
+        helper.answer = None
+        with agent.client() as client:
+            client.send(request(RESTART, name="nginx.service"))
+            wait_for(lambda: helper.asked, "question")
+        expect(helper.asked, [[RESTART, "nginx.service"]], "question")
+        agent.process.terminate()
+        expect(agent.process.wait(TIMEOUT), 0, "exit status with a question under way")
+        expect("audit: %s" % RESTART in agent.log(), True, "record (%s)" % agent.log())
+
+
 # ---- polkit ----
 
 POLKITD, RULES = "/usr/lib/polkit-1/polkitd", "/usr/share/polkit-1/rules.d"
@@ -642,12 +904,12 @@ ALLOWED = ["org.freedesktop.login1." + name + more for name in ("power-off", "re
            for more in ("", "-multiple-sessions", "-ignore-inhibit")]
 ALLOWED += ["org.freedesktop." + name for name in (
     "login1.set-wall-message", "login1.lock-sessions", "login1.manage", "hostname1.set-static-hostname",
-    "timedate1.set-timezone", "timedate1.set-ntp", "systemd1.manage-units restart a.service")]
+    "timedate1.set-timezone", "timedate1.set-ntp")]
 if os.path.exists("/usr/share/polkit-1/actions/org.freedesktop.packagekit.policy"):
     ALLOWED += ["org.freedesktop.packagekit." + name for name in (
         "system-sources-refresh", "package-install", "package-remove", "system-update", "trigger-offline-update")]
-REFUSED = ["org.freedesktop.systemd1.manage-units", "org.freedesktop.systemd1.manage-units stop a.service",
-           "org.freedesktop.systemd1.manage-units restart a.mount", "org.freedesktop.timedate1.set-time",
+REFUSED = ["org.freedesktop.systemd1.manage-units", "org.freedesktop.systemd1.manage-units restart a.service",
+           "org.freedesktop.timedate1.set-time",
            "org.freedesktop.packagekit.package-install-untrusted", "org.freedesktop.login1.inhibit-block-shutdown",
            "org.freedesktop.login1.set-reboot-to-firmware-setup"]
 

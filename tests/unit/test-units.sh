@@ -53,6 +53,17 @@ for name in agent-system agent-session; do
     rm "$root/keys"
 done
 
+# Settings that cannot be read get no better by starting anew, twice in a second and without an end.
+mkdir "$root/broken"
+for name in system manage; do
+    echo nonsense | tee "$root/broken/agent-$name.conf" >"$root/broken/$name.conf"
+    touch "$root/broken/port"
+    "$root/usr/sbin/spice-agent-$name" --config "$root/broken" --port "$root/broken/port" 2>/dev/null
+    grep -qx "RestartPreventExitStatus=$?" "$root/usr/lib/systemd/system/spice-agent-$name.service" ||
+        fail "spice-agent-$name.service is started anew for ever with settings that cannot be read"
+done
+rm -r "$root/broken"
+
 # Those of the management daemon stand in its own manual.
 grep -o '{ "[a-z]*", "[a-z-]*", "[^"]*" }' "$top/agent-system/manage/manageconf.c" | sed 's/[{}" ]//g' >"$root/keys"
 [ -s "$root/keys" ] || fail "no settings found in manageconf.c"
@@ -89,7 +100,7 @@ rm "$root/NAME.conf"
 # Exposure in tenths, less is better: 0 is a process that can do nothing. spice-agent-manage had 9 before it had to start
 # while file systems are frozen, which is what the check below is about.
 declare -A limit=([spice-pvmouse]=5 [spice-agent-system]=15 [spice-agent-manage]=16 [spice-agent-machine@]=25
-    [spice-agent-accounts@]=25 [spice-agent-freezer@]=25 [spicevmc@]=15)
+    [spice-agent-accounts@]=25 [spice-agent-freezer@]=25 [spice-agent-files@]=25 [spice-agent-exec@]=15 [spicevmc@]=15)
 for name in "${!limit[@]}"; do
     unit=$root/usr/lib/systemd/system/$name.service
     output=$(systemd-analyze security --offline=yes --no-pager --threshold="${limit[$name]}" "$unit" 2>&1) ||

@@ -17,13 +17,6 @@ GUEST = {"agent": None, "session": None, "extra": [
     word for name in (OURS, REFERENCE)
     for word in ("-chardev", "socket,id=%s,server=on,wait=off,path={dir}/%s" % (name, name),
                  "-device", "virtserialport,chardev=%s,name=%s" % (name, name))]}
-# For programs that are run as root, which the package leaves to the administrator.
-EXEC_RULES = "/etc/polkit-1/rules.d/10-test.rules"
-EXEC_RULE = """polkit.addRule(function(action, subject) {
-    if (action.id == "org.freedesktop.systemd1.manage-units" && subject.user == "spice-manage")
-        return polkit.Result.YES;
-});
-"""
 
 
 def client(m, port=OURS, timeout=30):
@@ -53,17 +46,12 @@ def both(m):
         yield ours, theirs
 
 
-def configure(m, allow=""):
-    """Restarts ours with another policy; it stays until the next."""
+def configure(m, allow="", restart=""):
+    """Restarts ours with other settings; they stay until the next."""
     directory = "/etc/spice-pv/manage.conf.d"
-    m.guest.run("mkdir -p %s; printf '[policy]\\nallow=%s\\n' >%s/test.conf; systemctl restart %s" %
-                (directory, allow, directory, UNIT))
-
-
-def allow_all(m):
-    """Also what has to be polkit's decision."""
-    m.guest.push(EXEC_RULE, EXEC_RULES)
-    configure(m, "all")
+    m.guest.run("mkdir -p %s" % directory)
+    m.guest.push("[policy]\nallow=%s\n[services]\nrestart=%s\n" % (allow, restart), directory + "/test.conf")
+    m.guest.run("systemctl restart " + UNIT)
 
 
 def status(m, key, port=OURS):

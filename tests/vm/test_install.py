@@ -24,7 +24,9 @@ def test_install_over_spice_vdagent(m):
     m.client.wait_agent(60)
     with open(find_deb(), "rb") as file:
         m.guest.push(file.read(), "/root/new.deb")
-    run("dpkg -i --auto-deconfigure /root/new.deb", timeout=120)
+    said = run("dpkg -i --auto-deconfigure /root/new.deb 2>&1", timeout=120)
+    if "a static unit, not starting it" in said:
+        raise Failure("the installation says that what it starts is not started:\n" + said)
     if m.guest.ok("pgrep -x spice-vdagentd"):
         raise Failure("spice-vdagentd still runs")
     works(m)

@@ -5,12 +5,13 @@ same."""
 import base64
 import contextlib
 import crypt
+import functools
 import json
 import time
 
 from harness import *
 from guestagent import *
-from manageddaemon import SCHEMA, documented, expect, parse, validate
+from manageddaemon import EXTENSION, SCHEMA, documented, expect, parse, validate
 
 INFORMATION = [name for name in SCHEMA if name.startswith(("guest-get-", "guest-network-")) or name == "guest-info"]
 # One write each: what clients send to find their place, with the command that they are after.
@@ -143,12 +144,7 @@ def test_manage_idle(m):
 @machine(**GUEST)
 def test_manage_exec(m):
     """By systemd, so outside the daemon's sandbox, in the environment of a service; answers as QEMU's."""
-    m.guest.run("rm -f " + EXEC_RULES)
     configure(m, "exec")
-    with client(m) as ours:
-        kind, text = ours.error("guest-exec", path="true")
-        expect(kind, "GenericError", "class without a rule for polkit")
-    allow_all(m)
     with both(m) as (ours, theirs):
         for script in ("echo out; echo err >&2; exit 3", "kill -9 $$", "id -u; touch /srv/made",
                        "head -c 17000000 /dev/zero"):
@@ -159,13 +155,13 @@ def test_manage_exec(m):
         state = run_program(ours, path="/bin/sh", arg=["-c", "cat /proc/self/cgroup; env"], capture_output=True)
         text = base64.b64decode(state["out-data"]).decode()
         expect("spice-agent-exec" in text and "PATH=" in text and "BUILD" not in text, True, text)
-    m.guest.until("! systemctl list-units --all --plain | grep spice-agent-exec")
+    m.guest.until("! systemctl list-units --all --plain | grep -E 'spice-agent-exec(-|@)'")
 
 
 @ours_only
 @machine(**GUEST)
 def test_manage_files(m):
-    """What everybody may read, as the daemon has no rights of its own."""
+    """All files, by the helper, as the daemon has no rights of its own."""
     m.guest.run("head -c 50331648 /dev/urandom >/srv/large; chmod 600 /etc/shadow")
     configure(m, "files")
     with both(m) as connections:
@@ -174,7 +170,16 @@ def test_manage_files(m):
             read = connection.call("guest-file-read", handle=handle, count=48 << 20)
             expect((read["count"], read["eof"]), (48 << 20, False), "count and end")
             connection.call("guest-file-close", handle=handle)
-        expect(connections[0].error("guest-file-open", path="/etc/shadow")[1],
+            for path, mode in ("/etc/shadow", "r"), ("/srv/new-%d" % connections.index(connection), "w"):
+                handle = connection.call("guest-file-open", path=path, mode=mode)
+                connection.call("guest-file-close", handle=handle)
+        made = [m.guest.run("stat -c '%%a %%U %%G' /srv/new-%d" % number) for number in range(2)]
+        expect(made[0], made[1], "a new file")
+    m.guest.run("systemctl stop spice-agent-files.socket")
+    m.defer(lambda: m.guest.run("systemctl start spice-agent-files.socket"))
+    with client(m) as ours:  # what everybody may read
+        ours.call("guest-file-open", path="/etc/passwd")
+        expect(ours.error("guest-file-open", path="/etc/shadow")[1],
                "failed to open file '/etc/shadow' (mode: 'r'): Permission denied", "text")
 
 
@@ -247,7 +252,10 @@ def test_manage_thaws_after_it_was_killed(m):
     with separate_file_systems(m) as directories:
         with client(m) as ours:
             ours.call("guest-fsfreeze-freeze")
-        m.guest.run("kill -9 %d" % pid(m))
+        old = pid(m)
+        m.guest.run("kill -9 %d" % old)
+        # What is sent while it is ending gets lost, as with any agent that ends.
+        m.guest.until("[ ! -e /proc/%d ]" % old)
         with client(m, timeout=60) as ours:
             expect(ours.call("guest-fsfreeze-status"), "frozen", "status")
             expect(frozen(m, directories), directories, "frozen file systems")
@@ -336,6 +344,250 @@ def test_manage_has_keys_of_users(m):
     expect(m.guest.run("cat /etc/shadow"), before, "what the link led to")
 
 
+# ---- beyond QEMU's ----
+
+def ask(connection, name, /, **arguments):
+    """What an extension returns, which must be as the schema says."""
+    value = connection.call(EXTENSION + name, **arguments)
+    validate(SCHEMA[EXTENSION + name], value, name)
+    return value
+
+
+def ask_helper(m, *words):
+    """What the helper's unit answers a daemon that asks what it likes."""
+    question = "\0".join([str(len(words)), *words, ""])
+    return m.guest.run("""runuser -u spice-manage -- python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/spice-agent-machine")
+s.sendall(sys.stdin.buffer.read())
+s.shutdown(socket.SHUT_WR)
+while part := s.recv(4096):
+    sys.stdout.buffer.write(part)
+'""", input=question).split("\0")[:-1]
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_restarts_services(m):
+    """Those that manage.conf names, and the helper sees to it, whatever the daemon that asks it has become."""
+    def invocation(name):
+        return m.guest.run("systemctl show -P InvocationID %s.service" % name).strip()
+
+    refusal = "other.service is none of the services that the guest's administrator has named in manage.conf"
+    for name in "named", "other":
+        m.guest.push("[Service]\nExecStart=sleep infinity\n", "/run/systemd/system/%s.service" % name)
+    m.guest.run("systemctl daemon-reload; systemctl start named other")
+    m.defer(lambda: m.guest.run("systemctl stop named other"))
+    configure(m, restart="named nowhere")
+    with client(m) as ours:
+        expect(ask(ours, "service-status", name="named.service")["active-state"], "active", "state")
+        named, other = invocation("named"), invocation("other")
+        expect(ask(ours, "restart-service", name="named.service"), {}, "result")
+        m.guest.until("[ $(systemctl show -P InvocationID named) != %s ] && systemctl is-active named" % named)
+        expect(ours.error(EXTENSION + "restart-service", name="other.service")[1], refusal, "error")
+        expect(ours.error(EXTENSION + "restart-service", name="nowhere.service")[1],
+               "systemd1: Failed to restart nowhere.service: Unit nowhere.service not found.", "error")
+    named = invocation("named")
+    expect(ask_helper(m, EXTENSION + "restart-service", "other.service"), ["error", refusal], "answer of the helper")
+    expect(ask_helper(m, EXTENSION + "restart-service", "named.service"), ["ok"], "answer of the helper")
+    m.guest.until("[ $(systemctl show -P InvocationID named) != %s ] && systemctl is-active named" % named)
+    expect(invocation("other"), other, "start of the other one")
+    denied = m.guest.run("runuser -u spice-manage -- systemctl --no-ask-password restart named.service 2>&1",
+                         check=False)
+    expect("authentication" in denied, True, "restart without the helper (%s)" % denied)
+
+
+@contextlib.contextmanager
+def logged_in(m):
+    """alice, at a terminal."""
+    m.guest.run("mkdir -p /run/systemd/system/getty@tty9.service.d")
+    m.guest.push("[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin alice --noclear %I linux\n",
+                 "/run/systemd/system/getty@tty9.service.d/test.conf")
+    m.guest.run("systemctl daemon-reload; systemctl start getty@tty9")
+    try:
+        m.guest.until("who | grep -q 'alice *tty9'")
+        yield
+    finally:
+        m.guest.run("systemctl stop getty@tty9")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_schedules_a_shutdown(m):
+    """Who is logged in is told of it, and of its end."""
+    def told(text):
+        m.guest.until("tr -s '[:space:]\\0' ' ' </dev/vcs9 | grep -q '%s'" % text)
+
+    configure(m)
+    with logged_in(m), client(m) as ours:
+        expect(ask(ours, "get-shutdown"), {}, "before")
+        now = ours.call("guest-get-time")
+        planned = ask(ours, "schedule-shutdown", mode="reboot", delay=600, message="A better host is waiting")
+        expect(0 <= planned["time"] - now - 600 * 10 ** 9 < 60 * 10 ** 9, True, "time (%s after %d)" % (planned, now))
+        expect(ask(ours, "get-shutdown"), planned, "what is planned")
+        expect("MODE=reboot" in m.guest.run("cat /run/systemd/shutdown/scheduled"), True, "logind's plan")
+        told("A better host is waiting")
+        expect(ask(ours, "cancel-shutdown"), {"cancelled": True}, "result")
+        told("shutdown has been cancelled")
+        expect(ask(ours, "get-shutdown"), {}, "after it was cancelled")
+        expect(ask(ours, "cancel-shutdown"), {"cancelled": False}, "second result")
+    records = m.guest.run("journalctl -t spice-agent-manage -o cat SPICE_PV_COMMAND=%sschedule-shutdown" % EXTENSION)
+    expect("A better host is waiting" in records and records.strip().endswith(": done"), True, records)
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_has_sessions(m):
+    configure(m, "sessions")
+    with logged_in(m), client(m) as ours:
+        found = [entry for entry in ask(ours, "list-sessions")["sessions"] if entry["user"] == "alice"]
+        expect([(entry["uid"], entry["seat"], entry["type"], entry["class"]) for entry in found],
+               [(1000, "seat0", "tty", "user")], "alice's sessions")
+        number = found[0]["id"]
+        monitor = m.guest.start("gdbus monitor --system --dest org.freedesktop.login1")
+        m.defer(monitor.kill)
+
+        def told(text):
+            line = monitor.line()
+            while line is not None and text not in line:
+                line = monitor.line()
+            expect(line is not None, True, "%s (%s)" % (text, monitor.describe()))
+
+        told("is owned by")
+        for name, signal in ("lock-session", "Lock"), ("unlock-session", "Unlock"):
+            expect(ask(ours, name, id=number), {}, "result")
+            told("Session.%s ()" % signal)
+        expect(ask(ours, "terminate-session", id=number), {}, "result")
+        m.guest.until("! loginctl show-session " + number)
+        expect(ours.error(EXTENSION + "lock-session", id=number)[1][:8], "login1: ", "error")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_sets_the_host_name(m):
+    """It is told at once, by a daemon that runs on."""
+    configure(m, "host-name")
+    before = m.guest.run("hostname").strip()
+    m.defer(lambda: m.guest.run("hostnamectl hostname %s" % before))
+    with client(m) as ours:
+        expect(ours.call("guest-get-host-name"), {"host-name": before}, "name")
+        expect(ask(ours, "set-host-name", name="ada"), {}, "result")
+        expect(m.guest.run("hostname; cat /etc/hostname").split(), ["ada", "ada"], "name")
+        expect(ours.call("guest-get-host-name"), {"host-name": "ada"}, "name")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_sets_zone_and_network_time(m):
+    """By timedate1, which starts and stops the first unit for network time that is there; here it is one of the test's."""
+    def settings():
+        told = ask(ours, "get-time-settings")
+        return told["zone"], told["can-ntp"], told["ntp"]
+
+    configure(m)
+    m.guest.run("mkdir -p /usr/lib/systemd/ntp-units.d; echo network-time.service >/usr/lib/systemd/ntp-units.d/10-test.list")
+    m.guest.push("[Service]\nExecStart=sleep infinity\n[Install]\nWantedBy=multi-user.target\n",
+                 "/etc/systemd/system/network-time.service")
+    m.guest.run("systemctl daemon-reload; systemctl stop systemd-timedated; readlink -f /etc/localtime >/run/zone")
+    m.defer(lambda: m.guest.run("systemctl disable --now network-time; timedatectl set-timezone Etc/UTC"))
+    with client(m) as ours:
+        expect(ask(ours, "set-timezone", zone="Asia/Kathmandu"), {}, "result")
+        expect(m.guest.run("readlink -f /etc/localtime; date +%z").split(), ["/usr/share/zoneinfo/Asia/Kathmandu", "+0545"],
+               "zone")
+        expect(ours.call("guest-get-timezone"), {"zone": "+0545", "offset": 20700}, "zone")
+        expect(ours.error(EXTENSION + "set-timezone", zone="Asia/Nowhere")[1][:10], "timedate1:", "error")
+        expect(settings(), ("Asia/Kathmandu", True, False), "settings")
+        for enabled in True, False:
+            expect(ask(ours, "set-ntp", enabled=enabled), {}, "result")
+            m.guest.until("[ $(systemctl is-active network-time) = %s ]" % ("active" if enabled else "inactive"))
+            expect(settings(), ("Asia/Kathmandu", True, enabled), "settings")
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_cannot_hibernate_without_swap(m):
+    """It is said, and not tried. QEMU's agent tries it."""
+    configure(m)
+    with client(m) as ours:
+        for command in "guest-suspend-disk", "guest-suspend-hybrid":
+            expect(ours.error(command), ("GenericError", "the requested suspend mode is not supported by the guest"),
+                   "error of " + command)
+    expect(m.guest.run("journalctl -q -bk -o cat -g 'hibernation entry' || true"), "", "what the kernel says")
+
+
+# A repository of one package in the place of the network's. apt is told to take it for signed, and a route that leads
+# nowhere has PackageKit take the guest for connected. The file is written once: after a change PackageKit drops updates
+# that it has prepared, seconds later.
+SOURCES = """
+cp /etc/apt/sources.list /run/sources.list
+echo "deb [trusted=yes] file:/srv/repository ./" >/etc/apt/sources.list
+busybox ip route replace default dev lo
+"""
+NO_SOURCES = """
+cp /run/sources.list /etc/apt/sources.list
+busybox ip route del default
+"""
+REPOSITORY = """
+set -e
+dir=/srv/repository
+rm -rf $dir /tmp/build
+mkdir -p $dir /tmp/build/DEBIAN
+printf '%%s\\n' 'Package: test-package' 'Version: %s' 'Architecture: all' 'Maintainer: Test <test@example.org>' \
+    'Description: test' >/tmp/build/DEBIAN/control
+dpkg-deb --root-owner-group -b /tmp/build $dir/test.deb
+{ cat /tmp/build/DEBIAN/control
+  echo "Filename: ./test.deb"
+  echo "Size: $(stat -c %%s $dir/test.deb)"
+  echo "SHA256: $(sha256sum <$dir/test.deb | cut -d' ' -f1)"
+} >$dir/Packages
+"""
+
+
+def package_job(ours, name, state="done", **arguments):
+    """Has a job done; returns its packages."""
+    number = ask(ours, name, **arguments)["job"]
+    told = {}
+
+    def ended():
+        told.update(ask(ours, "get-package-job", job=number))
+        return told["state"] != "running"
+    wait_for(ended, 180, "end of %s" % name, 0.5)
+    expect(told["state"], state, "state of %s (%s)" % (name, told))
+    return [(entry["info"], entry["name"], entry["version"]) for entry in told["packages"]]
+
+
+def installed(m):
+    return m.guest.run("dpkg-query -W -f '${Status} ${Version}' test-package 2>/dev/null", check=False)
+
+
+@ours_only
+@machine(**GUEST)
+def test_manage_packages(m):
+    """By the real PackageKit, with apt."""
+    m.guest.run(SOURCES)
+    m.defer(lambda: m.guest.run(NO_SOURCES))
+    configure(m, "packages")
+    m.guest.run(REPOSITORY % "1.0")
+    with client(m) as ours:
+        job = functools.partial(package_job, ours)
+        job("refresh-packages", force=True)
+        expect(job("install-packages", names=["test-package"], dry_run=True),
+               [("installing", "test-package", "1.0")], "what would be installed")
+        expect(installed(m), "", "package after a dry run")
+        job("install-packages", names=["test-package"])
+        expect(installed(m), "install ok installed 1.0", "package")
+        job("install-packages", "failed", names=["no-such-package"])
+        m.guest.run(REPOSITORY % "2.0")
+        job("refresh-packages", force=True)
+        expect([entry[1:] for entry in job("list-updates")], [("test-package", "2.0")], "updates")
+        job("update-packages", names=["test-package"])
+        expect(installed(m), "install ok installed 2.0", "package")
+        expect(job("list-updates"), [], "updates")
+        job("remove-packages", names=["test-package"])
+        expect("installed" in installed(m).split()[-2:], False, "package (%s)" % installed(m))
+
+
 # ---- beside QEMU's agent ----
 
 @ours_only
@@ -372,6 +624,87 @@ def ends(m, reason):
     wait_for(lambda: [event for event in m.vm.qmp.events if event["event"] == "SHUTDOWN"], 60, "end of the guest")
     told = [event["data"]["reason"] for event in m.vm.qmp.events if event["event"] == "SHUTDOWN"]
     expect(told[0], reason, "reason")
+
+
+@ours_only
+@fresh
+@machine(**GUEST)
+def test_manage_suspends_to_memory(m):
+    """The host wakes the guest, which then goes on where it was."""
+    def seen(name):
+        return [event for event in m.vm.qmp.events if event["event"] == name]
+
+    configure(m)
+    boot = m.guest.run("cat /proc/sys/kernel/random/boot_id")
+    with client(m) as ours:
+        ours.send(request("guest-suspend-ram"))
+        wait_for(lambda: seen("SUSPEND"), 60, "sleep of the guest")
+        m.vm.qmp.command("system_wakeup")
+        wait_for(lambda: seen("WAKEUP"), 60, "wake-up of the guest")
+        expect(m.guest.run("cat /proc/sys/kernel/random/boot_id", timeout=60), boot, "boot")
+        ours.call("guest-ping")
+
+
+# With a disk for swap, which the initrd of the tests wakes up from.
+SWAP = {**GUEST, "cmdline": "hibernated_on=vdb", "extra": GUEST["extra"] + [
+    "-drive", "if=none,id=swap,snapshot=on,driver=null-co,size=1G,read-zeroes=on", "-device", "virtio-blk-pci,drive=swap"]}
+
+
+@ours_only
+@fresh
+@machine(**GUEST)
+def test_manage_updates_offline(m):
+    """What was prepared is installed by a start of the guest that is for nothing else; the next one is as ever."""
+    def starts():
+        return [event["data"] for event in m.vm.qmp.events if event["event"] == "VSERPORT_CHANGE"].count(
+            {"id": "test", "open": True})
+
+    m.guest.run(SOURCES)
+    configure(m, "packages")
+    m.guest.run(REPOSITORY % "1.0" + "dpkg -i $dir/test.deb\n" + REPOSITORY % "2.0")
+    with client(m) as ours:
+        package_job(ours, "refresh-packages", force=True)
+        package_job(ours, "update-offline")
+        expect(installed(m), "install ok installed 1.0", "package before")
+        m.vm.qmp.command("set-action", reboot="reset")
+        before = starts()
+        ours.send(request("guest-shutdown", mode="reboot"))
+        wait_for(lambda: starts() == before + 2, 180, "start after the update")
+    expect(m.guest.run("systemctl is-system-running --wait; readlink -e /system-update", timeout=120, check=False),
+           "running\n", "system")
+    expect(installed(m), "install ok installed 2.0", "package")
+    with client(m) as ours:
+        ours.call("guest-ping")
+
+
+@ours_only
+@fresh
+@machine(**SWAP)
+def test_manage_suspends_to_disk(m):
+    """The guest writes its memory to swap, goes off, and after a boot goes on where it was; also when it only sleeps after
+    that."""
+    def happens(name):
+        wait_for(lambda: name in [event["event"] for event in m.vm.qmp.events], 120, name + " of the guest")
+        m.vm.qmp.events.clear()
+
+    configure(m)
+    m.guest.run("mkswap /dev/vdb && swapon /dev/vdb")
+    boot = m.guest.run("cat /proc/sys/kernel/random/boot_id")
+    m.vm.qmp.command("set-action", shutdown="pause", reboot="reset")
+    with client(m) as ours:
+        ours.send(request("guest-suspend-hybrid"))
+        happens("SUSPEND")
+        m.vm.qmp.command("system_wakeup")
+        happens("WAKEUP")
+        expect(m.guest.run("cat /proc/sys/kernel/random/boot_id", timeout=120), boot, "boot")
+        ours.call("guest-ping")
+        ours.send(request("guest-suspend-disk"))
+        happens("SHUTDOWN")
+        m.vm.qmp.command("system_reset")
+        happens("RESET")
+        m.vm.qmp.command("cont")
+        expect(m.guest.run("cat /proc/sys/kernel/random/boot_id", timeout=120), boot, "boot")
+        ours.call("guest-ping")
 
 
 @ours_only
