@@ -14,8 +14,8 @@ from results import ABSENT, FAIL, FEATURES, IN_A_GUEST, NOT_RUN, PASS
 HEAD = """\
 # Compatibility
 
-What `make check-matrix` has found out about the session daemon on Wayland compositors, last on {date}. The program makes
-this document from the results of its tests; a change by hand is lost.
+What `make check-matrix` has found out about the session daemon on Wayland compositors, each row on its own day. The program
+makes this document from the results of its tests; a change by hand is lost.
 
 "pass": a test with that compositor has proved it by programs that are not ours. It runs headless, or in a guest with two
 outputs of a virtio graphics card. "not offered": such a program has listed what the compositor offers, and nothing that the
@@ -23,6 +23,7 @@ feature could be made with is among it. "not run": the machine of the tests, whi
 as the compositor itself or another program says. "-": no test asks.
 
 """
+ON = "on"  # the column of each row's date
 ANCHORS = {FAIL: "Failures", ABSENT: "Not offered", NOT_RUN: "Not run"}
 # Where tests disagree about a cell, the first of these holds.
 ORDER = FAIL, PASS, ABSENT, NOT_RUN
@@ -32,25 +33,25 @@ def natural(text):
     return [int(word) if word.isdigit() else word for word in re.split(r"(\d+)", text.casefold())]
 
 
-def merged(lines):
-    """{(compositor, version, suite): {feature: (result, detail)}} of (suite, line) pairs."""
+def merged(date, lines):
+    """{(compositor, version, suite): {ON: date, feature: (result, detail)}} of (suite, line) pairs."""
     rows = {}
     for suite, line in lines:
         compositor, version, feature, result, detail = line.rstrip("\n").split("\t")
         if feature not in FEATURES or result not in ORDER:
             raise ValueError("no result of a test: %r" % line)
-        row = rows.setdefault((compositor, version, suite), {})
+        row = rows.setdefault((compositor, version, suite), {ON: date})
         if feature not in row or ORDER.index(result) < ORDER.index(row[feature][0]):
             row[feature] = result, detail
     return rows
 
 
-def render(date, rows):
+def render(rows):
     """The document."""
-    parts = [HEAD.format(date=date)]
-    table = ["compositor", "version", "Debian", *FEATURES], ["---"] * (3 + len(FEATURES))
+    parts = [HEAD]
+    table = ["compositor", "version", "Debian", ON, *FEATURES], ["---"] * (4 + len(FEATURES))
     order = sorted(rows, key=lambda key: [natural(word) for word in key])
-    table += tuple([*key, *(rows[key].get(feature, ("-", ""))[0] for feature in FEATURES)] for key in order)
+    table += tuple([*key, rows[key][ON], *(rows[key].get(feature, ("-", ""))[0] for feature in FEATURES)] for key in order)
     parts += ["| %s |\n" % " | ".join(row) for row in table]
     parts += ["\n## Columns\n\n"] + ["- %s: %s.\n" % item for item in FEATURES.items()]
     for result, title in ANCHORS.items():
@@ -69,19 +70,19 @@ def render(date, rows):
 
 
 def parse(text):
-    """What a document was made from: (date, rows)."""
-    date = re.search(r"on ([0-9-]+)\. The program", text)[1]
+    """The rows that a document was made from."""
     rows = {}
     for line in re.findall(r"^\| (.*) \|$", text, re.M)[2:]:
-        compositor, version, suite, *cells = line.split(" | ")
-        rows[compositor, version, suite] = {feature: (cell, "") for feature, cell in zip(FEATURES, cells) if cell != "-"}
+        compositor, version, suite, date, *cells = line.split(" | ")
+        results = {feature: (cell, "") for feature, cell in zip(FEATURES, cells) if cell != "-"}
+        rows[compositor, version, suite] = {ON: date, **results}
     for result, title in ANCHORS.items():
         section = re.search(r"^## %s\n\n((?:- .*\n)*)" % title, text, re.M)
         for line in section[1].splitlines() if section else ():
             *key, features, detail = re.fullmatch(r"- (.+?) (\S+) \((\S+?)\), (.*?): (.*)", line).groups()
             for feature in features.split(", "):
                 rows[tuple(key)][feature] = result, detail
-    return date, rows
+    return rows
 
 
 def part_of(key):
@@ -92,10 +93,10 @@ def part_of(key):
 
 def updated(text, date, lines):
     """The document `text` with these results, pairs of suite and line, in the place of older ones of the same parts."""
-    new = merged(lines)
+    new = merged(date, lines)
     parts = {part_of(key) for key in new}
-    kept = {key: row for key, row in parse(text)[1].items() if part_of(key) not in parts}
-    return render(date, {**kept, **new})
+    kept = {key: row for key, row in parse(text).items() if part_of(key) not in parts}
+    return render({**kept, **new})
 
 
 def write(document, date, directory):

@@ -4,6 +4,7 @@
 import json
 import os
 import select
+import shutil
 import subprocess
 import tempfile
 import xml.etree.ElementTree as ElementTree
@@ -133,6 +134,12 @@ class Domain(vm.VM):
 
     def alive(self):
         return self.qmp and self.qmp.alive()
+
+    def screenshot(self, path, head=0, form="png"):
+        """QEMU may not write where the sources are, which is where logs go."""
+        own = os.path.join(self.dir, "screen")
+        super().screenshot(own, head, form)
+        shutil.copy(own, path)
 
     def close(self):
         if self.qmp:

@@ -14,8 +14,9 @@ BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 
 LIBRARIES = ("libcap-ng0", "libdrm2", "libgdk-pixbuf-2.0-0", "libglib2.0-bin", "libseccomp2", "libudev1",
              "libwayland-client0", "libx11-6", "libxfixes3", "libxrandr2")
-TOOLS = ("dbus", "gir1.2-gtk-3.0", "libkscreen-bin", "procps", "python3", "python3-dbus", "python3-gi", "python3-pyqt5",
-         "qt6-wayland", "qtwayland5", "wayland-utils", "wl-clipboard", "wlr-randr", "wtype", "xclip", "xvfb", "xwayland")
+TOOLS = ("cliphist", "clipman", "copyq", "dbus", "gir1.2-gtk-3.0", "libkscreen-bin", "plasma-workspace", "procps",
+         "python3", "python3-dbus", "python3-gi", "python3-pyqt5", "qt6-wayland", "qtwayland5", "wayland-utils",
+         "wl-clipboard", "wlr-randr", "wtype", "xclip", "xvfb", "xwayland")
 COMPOSITORS = ("gnome-shell", "kwin-wayland", "labwc", "libegl1", "libgl1-mesa-dri", "mutter", "sway", "wayfire", "weston")
 SUITES = {"trixie": (), "sid": ("hyprland",)}  # and what is packaged only there
 

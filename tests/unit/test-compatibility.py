@@ -48,36 +48,36 @@ def recorded():
 
 
 def test_rows():
-    rows = compatibility.merged(recorded())
+    rows = compatibility.merged("2026-01-31", recorded())
     assert rows["sway", "1.12", "sid"] == {
-        "clipboard": ("pass", ""), "resize": ("fail", "AssertionError: 801 by 601:")}, rows
+        "on": "2026-01-31", "clipboard": ("pass", ""), "resize": ("fail", "AssertionError: 801 by 601:")}, rows
     assert rows["weston", "16.0.0", "sid"]["clipboard"] == ("not offered", "no ext_data_control_manager_v1, no other_v1")
     assert rows["weston", "16.0.0", "sid"]["resize"] == ("not offered", "no other_v1 2")
-    assert set(rows["Hyprland", "0.57.0", "sid"]) == set(results.FEATURES)
+    assert set(rows["Hyprland", "0.57.0", "sid"]) == {"on", *results.FEATURES}
 
 
 def test_several_results_of_one_cell():
     for given, kept in ("pass fail pass", "fail"), ("not offered pass", "pass"), ("pass pass", "pass"):
         given = given.replace("not ", "not_").split()
         lines = [("sid", "c\t1\tscale\t%s\t%d\n" % (result.replace("_", " "), i)) for i, result in enumerate(given)]
-        assert compatibility.merged(lines)["c", "1", "sid"]["scale"] == (kept, str(given.index(kept)))
+        assert compatibility.merged("2026-01-31", lines)["c", "1", "sid"]["scale"] == (kept, str(given.index(kept)))
 
 
 def test_foreign_lines_are_refused():
     for line in "c\t1\tscale\tgood\t\n", "c\t1\tcolour\tpass\t\n", "c 1 scale pass\n":
         try:
-            compatibility.merged([("sid", line)])
+            compatibility.merged("2026-01-31", [("sid", line)])
         except ValueError:
             continue
         assert False, line
 
 
 def test_document_can_be_read_back():
-    rows = compatibility.merged(recorded())
-    text = compatibility.render("2026-01-31", rows)
-    assert compatibility.parse(text) == ("2026-01-31", rows)
+    rows = compatibility.merged("2026-01-31", recorded())
+    text = compatibility.render(rows)
+    assert compatibility.parse(text) == rows
     lines = text.splitlines()
-    assert "| sway | 1.12 | sid | pass | - | - | - | fail | - | - | - |" in lines, text
+    assert "| sway | 1.12 | sid | 2026-01-31 | pass | - | - | - | fail | - | - | - |" in lines, text
     assert "- weston 16.0.0 (sid), clipboard, primary: no ext_data_control_manager_v1, no other_v1" in lines, text
     assert lines.index("## Failures") < lines.index("## Not offered") < lines.index("## Not run")
 
@@ -85,28 +85,28 @@ def test_document_can_be_read_back():
 def test_older_results_of_the_same_part_go():
     def lines(*words):
         return [(suite, "%s\t%s\tscale\tpass\t\n" % (name, version)) for suite, name, version in words]
-    text = compatibility.render("2026-01-31", compatibility.merged(lines(
+    text = compatibility.render(compatibility.merged("2026-01-31", lines(
         ("sid", "sway", "1.11"), ("sid", "labwc", "0.9"), ("sid", "sway in a guest", "1.11"), ("sid", "kwin in a guest", "6"),
         ("trixie", "sway", "1.10"))))
     text = compatibility.updated(text, "2026-02-01", lines(("sid", "sway", "1.12"), ("sid", "kwin in a guest", "7")))
-    date, rows = compatibility.parse(text)
-    assert date == "2026-02-01" and set(rows) == {
-        ("sway", "1.12", "sid"), ("sway in a guest", "1.11", "sid"), ("kwin in a guest", "7", "sid"),
-        ("sway", "1.10", "trixie")}, rows
+    dates = {key: row["on"] for key, row in compatibility.parse(text).items()}
+    assert dates == {
+        ("sway", "1.12", "sid"): "2026-02-01", ("sway in a guest", "1.11", "sid"): "2026-01-31",
+        ("kwin in a guest", "7", "sid"): "2026-02-01", ("sway", "1.10", "trixie"): "2026-01-31"}, dates
 
 
 def test_versions_are_in_order():
     lines = [(suite, "sway\t%s\tscale\tpass\t\n" % version)
              for version, suite in (("1.10", "trixie"), ("1.7", "bookworm"), ("1.12", "sid"))]
-    text = compatibility.render("2026-01-31", compatibility.merged(lines))
+    text = compatibility.render(compatibility.merged("2026-01-31", lines))
     assert text.index("1.7") < text.index("1.10") < text.index("1.12")
 
 
 def test_committed_document_is_made_by_the_program():
     with open(os.path.join(TOP, "docs", "compatibility.md"), encoding="utf-8") as file:
         text = file.read()
-    assert compatibility.render(*compatibility.parse(text)) == text, "docs/compatibility.md was edited by hand"
-    assert len(compatibility.parse(text)[1]) > 1
+    assert compatibility.render(compatibility.parse(text)) == text, "docs/compatibility.md was edited by hand"
+    assert len(compatibility.parse(text)) > 1
 
 
 for name, function in list(vars().items()):

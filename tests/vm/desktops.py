@@ -71,11 +71,14 @@ class Openbox(Desktop):
 
 class Wayland(Desktop):
     """gaps: outputs need not touch; sizes: two for outputs that get each of the scales; compositor: its name and program;
-    locks: what its own lock, which logind can ask for and knows of, keeps out."""
+    locks: what its own lock, which logind can ask for and knows of, keeps out; margin: what of an output's right and lower
+    edge it keeps the pointer out of, in its own units; turns: it draws what an output that is turned shows."""
 
     _OPTION = {"clipboard": "", "primary": " -p"}
     gaps = True
     locks = ()
+    margin = 0
+    turns = True
     scales = 1.25, 1.5, 2, 1
     sizes = (1280, 800), (1440, 900)
 
@@ -171,7 +174,9 @@ class Gnome(Wayland):
 
 
 class Plasma(Wayland):
-    """KWin alone, which the login shell of the console becomes."""
+    """KWin alone, which the login shell of the console becomes. It lets the pointer come no nearer to the right and lower
+    edge of an output than 1: of scaled outputs, the last pixels cannot be pointed at. Without GL it stretches the picture
+    of an output instead of turning it."""
 
     name = "plasma"
     compositor = "kwin", "kwin_wayland"
@@ -182,6 +187,8 @@ class Plasma(Wayland):
     slow = 6
     memory = 3072
     locks = "files",
+    margin = 1
+    turns = False
     sizes = (1680, 1050), (1920, 1080)
 
     _TURN = {0: "none", 90: "left", 270: "right"}

@@ -5,6 +5,7 @@
 import contextlib
 import fcntl
 import glob
+import itertools
 import json
 import os
 import queue
@@ -93,6 +94,24 @@ class Qmp:
         return answer["return"]
 
 
+def join(process, sock):
+    """Has a command in the guest and a socket here read what the other one writes, until the socket ends."""
+    def to_guest():
+        with contextlib.suppress(OSError):
+            while data := sock.recv(65536):
+                process.write(data)
+        with contextlib.suppress(OSError):
+            process.close()
+
+    def to_socket():
+        with contextlib.suppress(OSError):
+            while data := process.take():
+                sock.sendall(data)
+        hang_up(sock)
+    for function in to_guest, to_socket:
+        threading.Thread(target=function, daemon=True).start()
+
+
 class Process:
     """A command in the guest, started by Guest.start(). Output is collected whole and handed out as lines."""
 
@@ -148,6 +167,14 @@ class Process:
             self._taken = end + 1
             return text
 
+    def take(self):
+        """Waits for output that nobody has had yet, and returns it; nothing when it has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.out) > self._taken or self.status is not None)
+            data = bytes(self.out[self._taken:])
+            self._taken += len(data)
+            return data
+
     def ask(self, text, timeout=10):
         """Writes a line and returns the next line that comes back."""
         self.write(text + "\n")
@@ -169,7 +196,7 @@ class Guest:
         self._sock = unix_connect(path)
         self._lock = threading.Lock()
         self._processes = {}
-        self._next = 0
+        self._numbers = itertools.count(1)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _receive(self, size):
@@ -200,10 +227,10 @@ class Guest:
 
     def start(self, command, user="", display=None):
         """Starts a shell command. A user's command gets the environment of that user's session."""
-        self._next += 1
-        process = Process(self, self._next, command)
-        self._processes[self._next] = process
-        self._send(self._next, "R", user.encode() + b"\0" + self._in_session(command, user, display).encode())
+        number = next(self._numbers)  # also for threads
+        process = Process(self, number, command)
+        self._processes[number] = process
+        self._send(number, "R", user.encode() + b"\0" + self._in_session(command, user, display).encode())
         return process
 
     def _in_session(self, command, user, display):
@@ -228,7 +255,8 @@ class Guest:
         return process.wait() == 0
 
     def until(self, command, timeout=20, user="", interval=0.1, display=None):
-        """Repeats a command inside the guest until it succeeds."""
+        """Repeats a command inside the guest until it succeeds, with the patience that the desktop needs."""
+        timeout *= self.desktop.slow
         loop = ("end=$((SECONDS + %d)); until { %s\n} >/dev/null 2>&1; do "
                 "[ $SECONDS -lt $end ] || exit 99; sleep %g; done")
         # Until it succeeds, the session may have to begin.
@@ -245,6 +273,18 @@ class Guest:
 
     def pull(self, path):
         return self.run("cat '%s'" % path, raw=True, timeout=120)
+
+    def forward(self, port):
+        """Returns a listening socket on loopback; who connects to it reaches this port on the guest's loopback."""
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    sock = listener.accept()[0]
+                    join(self.start("exec busybox nc 127.0.0.1 %d" % port), sock)
+        threading.Thread(target=serve, daemon=True).start()
+        return listener
 
     def sha256(self, path):
         return self.run("sha256sum '%s'" % path, timeout=120).split()[0].lstrip("\\")
@@ -390,7 +430,7 @@ class VM:
     """A running guest. Use as a context manager: leaving it ends QEMU and removes its directory.
 
     image    directory printed by tests/vm/image
-    display  "qxl", "virtio" or "VGA"; heads = how many outputs
+    display  "qxl", "virtio" or "VGA"; heads = how many outputs; None: devices that the displays of `host` name
     agent    "spicevmc" (SPICE server on self.spice), "qemu-vdagent" (VNC server on self.vnc), "socket" (the raw port is
              the unix socket self.agent: the test plays spice-server), "host" (a QEMU that has no SPICE, and our spicevmc
              serves it on self.spice) or None
@@ -442,10 +482,11 @@ class VM:
                 "-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci",
                 "-serial", "file:" + path("console.log"),
                 "-qmp", "unix:%s,server=on,wait=off" % path("qmp.sock"),
-                "-device", self.MEMORY[display] % (heads if display != "VGA" else 64),
                 "-device", "virtio-serial-pci,id=serial",
                 "-chardev", "socket,id=test,server=on,wait=off,path=" + path("test.sock"),
-                "-device", "virtserialport,chardev=test,name=org.spice-pv.test.0"]
+                "-device", "virtserialport,id=test,chardev=test,name=org.spice-pv.test.0"]
+        if display:
+            args += ["-device", self.MEMORY[display] % (heads if display != "VGA" else 64)]
         agent_port = "virtserialport,chardev=vdagent,name=com.redhat.spice.0,id=agentport"
         if agent == "spicevmc":
             args += ["-spice", "unix=on,disable-ticketing=on,addr=" + self.spice,
