@@ -12,7 +12,7 @@
 #define RETRY_S 1
 
 struct Listener {
-    gchar *path;
+    gchar *name;
     int fd;
     guint source; /* the watch, or the timer until it is back */
     ListenerAccept accept;
@@ -47,7 +47,7 @@ static gboolean incoming(gint fd, GIOCondition condition, gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
-Listener *listener_new(int fd, const char *path, ListenerAccept accept, gpointer user)
+Listener *listener_new(int fd, const char *name, ListenerAccept accept, gpointer user)
 {
     if (fd < 0) {
         return NULL;
@@ -55,8 +55,8 @@ Listener *listener_new(int fd, const char *path, ListenerAccept accept, gpointer
 
     Listener *listener = g_new0(Listener, 1);
 
-    listener->path = g_strdup(path);
-    listener->log.name = listener->path;
+    listener->name = g_strdup(name);
+    listener->log.name = listener->name;
     listener->fd = fd;
     listener->accept = accept;
     listener->user = user;
@@ -77,10 +77,10 @@ void listener_free(Listener *listener, gboolean remove)
     if (listener) {
         listener_pause(listener, TRUE);
         if (remove) {
-            unlink(listener->path);
+            unlink(listener->name);
         }
         close(listener->fd);
-        g_free(listener->path);
+        g_free(listener->name);
         g_free(listener);
     }
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -495,4 +496,44 @@ int access_listen(const char *path, mode_t mode, const char *group, GError **err
         return -1;
     }
     return steal_fd(&fd);
+}
+
+/* The same for one address of a name; FALSE with errno set. */
+static gboolean listen_at(int fd, const struct addrinfo *at)
+{
+    const int on = 1, off = 0;
+
+    return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+           /* [::] is all addresses, as it is for libspice-server. */
+           (at->ai_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0) &&
+           bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+}
+
+int access_listen_tcp(const char *address, guint16 port, GError **error)
+{
+    const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    g_autofree gchar *service = g_strdup_printf("%u", port);
+    struct addrinfo *list = NULL;
+    int unknown = getaddrinfo(address, service, &hints, &list);
+    int listening = -1, problem = 0;
+
+    if (unknown) {
+        refuse(error, OPTIONS_EXIT_CONFIG, "tcp:%s: %s", address, gai_strerror(unknown));
+        return -1;
+    }
+    for (const struct addrinfo *at = list; at && listening < 0; at = at->ai_next) {
+        AUTO_FD fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (listen_at(fd, at)) {
+            listening = steal_fd(&fd);
+        } else {
+            problem = errno;
+        }
+    }
+    freeaddrinfo(list);
+    if (listening < 0) {
+        refuse(error, problem == EADDRINUSE ? OPTIONS_EXIT_IN_USE : OPTIONS_EXIT_CONFIG, "cannot listen on %s, port %u: %s",
+               address, port, g_strerror(problem));
+    }
+    return listening;
 }

@@ -52,4 +52,10 @@ gboolean access_claim_socket(const char *path, GError **error);
  */
 int access_listen(const char *path, mode_t mode, const char *group, GError **error);
 
+/*
+ * A socket that listens on the port at the first address of this name that can be had; non-blocking. Looks the name up,
+ * and waits for that. -1 after an error, of OPTIONS_EXIT_IN_USE if another program listens there.
+ */
+int access_listen_tcp(const char *address, guint16 port, GError **error);
+
 #endif

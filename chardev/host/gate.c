@@ -40,6 +40,7 @@ struct Gate {
     GateAdd add;
     gpointer user;
     GPtrArray *connections;
+    int acting; /* see gate_acting() */
     LogPeer log;
 };
 
@@ -268,7 +269,9 @@ static gboolean pass_up(Connection *connection)
         return FALSE;
     }
     if (some) {
+        connection->gate->acting = connection->client;
         core_read(connection->far);
+        connection->gate->acting = -1;
         pass_down(connection);
     }
     return TRUE;
@@ -337,6 +340,11 @@ static gboolean serves(const Connection *connection, int kind, guint id)
     return begun(connection) && connection->link.channel == kind && connection->link.id == (int)id;
 }
 
+int gate_acting(const Gate *gate)
+{
+    return gate->acting;
+}
+
 void gate_passed(Gate *gate, int kind, guint id, gsize bytes)
 {
     for (guint i = 0; i < gate->connections->len; i++) {
@@ -372,6 +380,7 @@ Gate *gate_new(GateAdd add, gpointer user)
 
     gate->add = add;
     gate->user = user;
+    gate->acting = -1;
     gate->connections = g_ptr_array_new();
     gate->log.name = "client";
     return gate;

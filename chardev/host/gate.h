@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gate.h - between the clients of the unix socket and libspice-server, which believes what clients announce.
+ * gate.h - between clients and libspice-server, which believes what they announce.
  *
  * A connection is followed (spicelink.h) and its bytes handed on, at the pace of the one who reads: 64 KiB at most wait in
  * each direction. Ended are those whose messages are larger than any that is sent. Held, by not reading from the client, are
@@ -8,7 +8,7 @@
  * would keep all that comes. A display channel begins at once (spicelink.h), as libspice-server would stand still until
  * it does, for 30 s at most; and its end is told late, as libspice-server uses freed memory when it finds that at the beginning.
  *
- * The inputs channel is handed over as it is: a click must not wait for a second turn of the main loop. On TCP libspice-server
+ * The inputs channel is handed over as it is: a click must not wait for a second turn of the main loop. With TLS libspice-server
  * listens itself, and nothing of this holds.
  */
 #ifndef GATE_H
@@ -32,6 +32,9 @@ void gate_free(Gate *gate);
 
 /* A client has connected; `fd` is non-blocking, and the gate's. Beyond GATE_CONNECTIONS_MAX it is closed at once. */
 void gate_take(Gate *gate, int fd);
+
+/* The socket of the client whose bytes libspice-server is acting upon; -1 if none of the gate's is. */
+int gate_acting(const Gate *gate);
 
 /* libspice-server has given so many bytes of the client of channel `kind` (SPICE_CHANNEL_*), `id` to QEMU. */
 void gate_passed(Gate *gate, int kind, guint id, gsize bytes);

@@ -7,9 +7,15 @@
 #include "listener.h"
 
 #include <gio/gio.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <spice/enums.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+/* A client that is silent for so long is asked whether it is there: what libspice-server has for its own. */
+#define KEEPALIVE_S 600
 
 typedef struct Client {
     int connection;
@@ -24,7 +30,7 @@ struct Server {
     ServerEvents events;
     gpointer user;
     gchar *uri;
-    Listener *listener; /* NULL on TCP */
+    Listener *listener; /* of the unix socket or the plain port; else NULL */
     Gate *gate;         /* the same */
     GPtrArray *clients;
     guint viewers;
@@ -38,12 +44,20 @@ static void client_free(gpointer data)
     g_free(client);
 }
 
-static gchar *address_text(const SpiceChannelEventInfo *info)
+static gchar *address_text(const Server *server, const SpiceChannelEventInfo *info)
 {
-    g_autoptr(GSocketAddress) address =
-        info->flags & SPICE_CHANNEL_EVENT_FLAG_ADDR_EXT
-            ? g_socket_address_new_from_native((gpointer)&info->paddr_ext, (gsize)info->plen_ext)
-            : NULL;
+    struct sockaddr_storage peer = info->paddr_ext;
+    socklen_t size = info->flags & SPICE_CHANNEL_EVENT_FLAG_ADDR_EXT ? (socklen_t)info->plen_ext : 0;
+    int fd = server->gate ? gate_acting(server->gate) : -1;
+
+    if (fd >= 0) {
+        size = sizeof(peer);
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0) {
+            size = 0; /* it has gone already */
+        }
+    }
+
+    g_autoptr(GSocketAddress) address = size > 0 ? g_socket_address_new_from_native(&peer, size) : NULL;
 
     if (address && G_IS_INET_SOCKET_ADDRESS(address)) {
         return g_socket_connectable_to_string(G_SOCKET_CONNECTABLE(address));
@@ -74,7 +88,7 @@ static void channel_event(int event, const SpiceChannelEventInfo *info, gpointer
         if (!client) {
             client = g_new0(Client, 1);
             client->connection = info->connection_id;
-            client->address = address_text(info);
+            client->address = address_text(server, info);
             client->tls = (info->flags & SPICE_CHANNEL_EVENT_FLAG_TLS) != 0;
             g_ptr_array_add(server->clients, client);
             g_info("client connected: %s%s", client->address, client->tls ? ", TLS" : "");
@@ -105,7 +119,13 @@ static gboolean add_client(int fd, gpointer user)
 static void incoming(int fd, gpointer user)
 {
     Server *server = user;
+    const int on = 1, idle_s = KEEPALIVE_S;
 
+    if (server->options->listen_address) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    }
     gate_take(server->gate, fd);
 }
 
@@ -137,18 +157,21 @@ static gboolean set_access(Server *server, const char *ticket, GError **error)
     return TRUE;
 }
 
+static gboolean listen_on(Server *server, int fd, const char *name)
+{
+    server->gate = gate_new(add_client, server);
+    server->listener = listener_new(fd, name, incoming, server);
+    return server->listener != NULL;
+}
+
 static gboolean set_address(Server *server, GError **error)
 {
     const Options *options = server->options;
 
     if (options->listen_path) {
         server->uri = g_strdup_printf("spice+unix://%s", options->listen_path);
-
-        int fd = access_listen(options->listen_path, options->socket_mode, options->socket_group, error);
-
-        server->gate = gate_new(add_client, server);
-        server->listener = listener_new(fd, options->listen_path, incoming, server);
-        return server->listener != NULL;
+        return listen_on(server, access_listen(options->listen_path, options->socket_mode, options->socket_group, error),
+                         options->listen_path);
     }
 
     gboolean ipv6 = strchr(options->listen_address, ':') != NULL;
@@ -156,7 +179,6 @@ static gboolean set_address(Server *server, GError **error)
 
     g_string_printf(uri, "spice://%s%s%s?", ipv6 ? "[" : "", options->listen_address, ipv6 ? "]" : "");
     if (options->listen_port != 0) {
-        spice_server_set_port(server->spice, options->listen_port);
         g_string_append_printf(uri, "port=%u%s", options->listen_port, options->tls_port != 0 ? "&" : "");
     }
     if (options->tls_port != 0) {
@@ -164,7 +186,8 @@ static gboolean set_address(Server *server, GError **error)
     }
     spice_server_set_addr(server->spice, options->listen_address, 0);
     server->uri = g_string_free(uri, FALSE);
-    return TRUE;
+    return options->listen_port == 0 ||
+           listen_on(server, access_listen_tcp(options->listen_address, options->listen_port, error), server->uri);
 }
 
 Server *server_new(const Options *options, const char *ticket, const ServerEvents *events, gpointer user, GError **error)
@@ -196,7 +219,7 @@ void server_free(Server *server)
     if (!server) {
         return;
     }
-    listener_free(server->listener, TRUE);
+    listener_free(server->listener, server->options->listen_path != NULL);
     gate_free(server->gate);
     spice_server_destroy(server->spice);
     g_ptr_array_unref(server->clients);

@@ -61,7 +61,7 @@ ROWS = {
     "host_cpu_1000": Row("cpu_1000", "ms/1000", "ratio <= 2", "virtio-tablet", of("total")),
     "host_first_event_p50": Row("first_event", "ms", "ours <= 3", "virtio-tablet"),
     "host_idle_unix": Row("idle_unix", "wake-ups in 32 s", "ours == 0", over=max),
-    "host_idle_tcp": Row("idle_tcp", "wake-ups in 32 s", None, over=max),
+    "host_idle_tcp": Row("idle_tcp", "wake-ups in 32 s", "ours == 0", over=max),
     "host_usb_rate": Row("usb_rate", "MB/s", "ratio >= 0.9", "agent"),
     "host_file_rate": Row("file_rate", "MB/s", "ratio >= 0.9", "agent"),
     "host_rss_peak": Row("rss_peak", "MB", "ours <= 30", over=max),

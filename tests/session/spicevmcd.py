@@ -60,6 +60,12 @@ def sanitized():
         return b"__asan_init" in file.read()
 
 
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
 def wait_picture(client, mark):
     """Until the client has a picture; that a display has none any more is an event, too."""
     wait_for(lambda: any(event["event"] == "display" and event["width"] > 0 for event in client.events[mark:]), 20,
@@ -360,11 +366,17 @@ class Monitor:
 
 
 class Machine:
-    """spicevmc in a directory of its own; arguments as of vm.Host. Closes what was made through it."""
+    """spicevmc in a directory of its own; arguments as of vm.Host. Closes what was made through it.
 
-    def __init__(self, start=True, **arguments):
+    With `tcp` clients connect to a port, without TLS. `spice` is what rawspice connects to.
+    """
+
+    def __init__(self, start=True, tcp=False, **arguments):
         self.dir = tempfile.mkdtemp(prefix="spicevmc.")
         self.spice = os.path.join(self.dir, "spice.sock")
+        if tcp:
+            self.spice = "127.0.0.1", free_port()
+            arguments["listen"] = "tcp:%s:%d" % self.spice
         self.host = vm.Host(self.dir, **arguments)
         self._opened = []
         self.peak = 0
@@ -399,7 +411,10 @@ class Machine:
 
     def connect(self, client):
         mark = client.mark()
-        client.connect(self.spice)
+        if isinstance(self.spice, str):
+            client.connect(self.spice)
+        else:
+            client.command("connect", "tcp", self.spice[0], str(self.spice[1]))
         wait_picture(client, mark)
 
     def main(self, talk=True, caps=AGENT_CAPS, mode=True, **arguments):

@@ -41,12 +41,6 @@ def refused(args, status, *words):
     return run.stderr
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def ticket_file(m, text=TICKET + "\n", mode=0o600):
     path = m.path("ticket")
     with open(path, "w") as file:
@@ -261,9 +255,9 @@ def test_open_to_others():
 
 def test_loopback():
     with Machine(start=False) as m:
-        for address in ("127.0.0.1", "127.1.2.3", "localhost"):
+        for address in ("127.0.0.1", "127.1.2.3", "localhost", "::1"):
             port = free_port()
-            m.host.args = told(m.host.args, "--listen", "tcp:%s:%d" % (address, port))
+            m.host.args = told(m.host.args, "--listen", ("tcp:[%s]:%d" if ":" in address else "tcp:%s:%d") % (address, port))
             m.host.start()
             rawspice.Main((address, port)).close()
             m.host.stop()
@@ -304,8 +298,10 @@ def test_port_in_use():
     with Machine(start=False) as m, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen(1)
-        refused(told(m.host.args, "--listen", "tcp:127.0.0.1:%d" % taken.getsockname()[1]), IN_USE, "spice://127.0.0.1")
-        expect(files_of(m), [], "files left behind")
+        port = str(taken.getsockname()[1])
+        refused(told(m.host.args, "--listen", "tcp:127.0.0.1:" + port), IN_USE, "127.0.0.1", port)
+        refused(told(tls(m), "--tls-port", port), IN_USE, "127.0.0.1", port)
+        expect([name for name in files_of(m) if not name.startswith("tls")], [], "files left behind")
 
 
 def socket_paths(m):

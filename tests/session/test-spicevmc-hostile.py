@@ -389,6 +389,14 @@ def test_client_fills_a_port(m):
     works(m, agent, pointer)
 
 
+def test_clients_on_tcp():
+    """What is said without TLS goes through the same gate."""
+    for test in (test_client_announces_more_than_it_may, test_client_leaves_as_its_display_begins,
+                 test_client_display_says_nothing, test_client_fills_a_port):
+        with Machine(tcp=True, **test.machine) as m:
+            test(m)
+
+
 # ---- guests ----
 
 @machine(**USB)

@@ -8,6 +8,8 @@ import signal
 
 from spicevmcd import *
 
+import certificates
+
 CONSOLE = "org.spice-pv.console.0"
 ALL = {"channels": (("vdagent",), ("pvmouse",), ("usbredir",), ("smartcard",), ("port", "name=" + CONSOLE))}
 
@@ -268,36 +270,47 @@ def switches(pid):
     return total
 
 
-@machine(**ALL)
-def test_idle_on_a_unix_socket(m):
+def idle(**options):
     """With QEMU at every channel and a client that does nothing: asleep."""
-    pointer, agent = m.pointer(), m.agent()
-    others = [m.peer(kind) for kind in ("smartcard", "port")]
-    client = m.client()
-    client.wait_agent(10)
-    client.position(10, 10)
-    time.sleep(4)  # after two seconds libspice-server tells the state of the lock keys
-    before = switches(m.host.pid)
-    time.sleep(10)
-    expect(switches(m.host.pid) - before, 0, "context switches in ten seconds")
-    client.close()
-    time.sleep(2)
-    before = switches(m.host.pid)
-    time.sleep(5)
-    expect(switches(m.host.pid) - before, 0, "context switches in five seconds without a client")
-    expect([peer.closed for peer in others], [False, False], "closed")
+    with Machine(**ALL, **options) as m:
+        m.pointer(), m.agent()
+        others = [m.peer(kind) for kind in ("smartcard", "port")]
+        client = m.client()
+        client.wait_agent(10)
+        client.position(10, 10)
+        time.sleep(4)  # after two seconds libspice-server tells the state of the lock keys
+        before = switches(m.host.pid)
+        time.sleep(10)
+        expect(switches(m.host.pid) - before, 0, "context switches in ten seconds")
+        client.close()
+        time.sleep(2)
+        before = switches(m.host.pid)
+        time.sleep(5)
+        expect(switches(m.host.pid) - before, 0, "context switches in five seconds without a client")
+        expect([peer.closed for peer in others], [False, False], "closed")
+
+
+def test_idle_on_a_unix_socket():
+    idle()
 
 
 def test_idle_on_tcp():
+    idle(tcp=True)
+
+
+def test_idle_with_tls():
     """One burst each 15 seconds: libspice-server's pings."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    with Machine(listen="tcp:127.0.0.1:%d" % port) as m:
+    with Machine(start=False) as m:
+        port = free_port()
+        ca = certificates.server(m.path("tls"))
+        m.host.args[m.host.args.index("--listen") + 1] = "tcp:127.0.0.1"
+        m.host.args += ["--tls-port", str(port), "--tls-ca", ca, "--tls-cert", m.path("tls/server-cert.pem"),
+                        "--tls-key", m.path("tls/server-key.pem")]
+        m.host.start()
         m.pointer()
         client = m.client(connect=False)
         mark = client.mark()
-        client.command("connect", "tcp", "127.0.0.1", str(port))
+        client.command("connect", "tls", "127.0.0.1", str(port), "ca-file=" + ca)
         wait_picture(client, mark)
         client.wait_agent(10)
         time.sleep(4)
@@ -311,6 +324,21 @@ def test_idle_on_tcp():
         if bursts > 3:
             raise Failure("%d bursts in 31 s" % bursts)
         m.check()
+
+
+def test_client_on_tcp():
+    """Is named by where it comes from; when it leaves, nothing stays pressed."""
+    with Machine(tcp=True) as m:
+        pointer, agent = m.pointer(), m.agent()
+        main = m.main()
+        inputs = m.inputs(main)
+        inputs.press(1)
+        pointer.wait_frame(buttons=LEFT)
+        expect([(client["address"], client["tls"], client["channels"]) for client in m.status()["clients"]],
+               [("%s:%d" % main.sock.getsockname(), False, 2)], "client")
+        main.close()
+        wait_for(lambda: edges(pointer.frames) == "pr", 5, lambda: "edges: %s" % edges(pointer.frames))
+        works(m, agent, pointer)
 
 
 def say_status(m, *more, timeout=None):
