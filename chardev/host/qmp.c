@@ -40,6 +40,7 @@ struct Qmp {
     gboolean pointer_owed;
     Verb pointer;        /* last position and buttons */
     guint8 keys_owed[KEYS / 8]; /* releases */
+    gboolean refresh_owed;
     gboolean dispatching, freed;
 };
 
@@ -132,6 +133,7 @@ static void forget_owed(Qmp *qmp)
     g_clear_handle_id(&qmp->room_source, g_source_remove);
     forget_pointer(qmp);
     memset(qmp->keys_owed, 0, sizeof(qmp->keys_owed));
+    qmp->refresh_owed = FALSE;
 }
 
 static void disconnect(Qmp *qmp)
@@ -290,11 +292,15 @@ static gboolean send_verb(Qmp *qmp, const Verb *verb)
     /* Each pointer verb names all buttons, and each key its state. */
     if (verb->type == VERB_KEY) {
         qmp->keys_owed[verb->scancode / 8] &= (guint8)~(1u << verb->scancode % 8);
-    } else if (verb->type != VERB_REFRESH) {
+    } else if (verb->type == VERB_REFRESH) {
+        qmp->refresh_owed = FALSE;
+    } else {
         forget_pointer(qmp);
     }
     return TRUE;
 }
+
+static const Verb refresh = { .type = VERB_REFRESH };
 
 /* There is room again. */
 static gboolean pay(int fd, GIOCondition condition, gpointer user)
@@ -311,6 +317,9 @@ static gboolean pay(int fd, GIOCondition condition, gpointer user)
         if (qmp->keys_owed[key / 8] >> key % 8 & 1 && !send_verb(qmp, &verb)) {
             return G_SOURCE_CONTINUE;
         }
+    }
+    if (qmp->refresh_owed && !send_verb(qmp, &refresh)) {
+        return G_SOURCE_CONTINUE;
     }
     qmp->room_source = 0;
     return G_SOURCE_REMOVE;
@@ -334,6 +343,7 @@ static void owe(Qmp *qmp, const Verb *verb)
         *keys = (guint8)((*keys & ~(1u << verb->scancode % 8)) | !verb->down << verb->scancode % 8);
         break;
     case VERB_REFRESH:
+        qmp->refresh_owed = TRUE;
         break;
     }
     if (qmp->room_source == 0) {
@@ -341,16 +351,27 @@ static void owe(Qmp *qmp, const Verb *verb)
     }
 }
 
-static gboolean say(Qmp *qmp, const Verb *verb)
+/* Now, or as far as it must come true when there is room. */
+static gboolean pass(Qmp *qmp, const Verb *verb)
 {
-    if (qmp->state.connected && send_verb(qmp, verb)) {
+    if (!qmp->state.connected) {
+        return FALSE;
+    }
+    if (send_verb(qmp, verb)) {
         return TRUE;
     }
-    qmp->dropped++;
-    if (qmp->state.connected && errno == EAGAIN) {
+    if (errno == EAGAIN) {
         owe(qmp, verb);
     }
     return FALSE;
+}
+
+static gboolean say(Qmp *qmp, const Verb *verb)
+{
+    gboolean said = pass(qmp, verb);
+
+    qmp->dropped += !said;
+    return said;
 }
 
 gboolean qmp_pointer(Qmp *qmp, guint display, gboolean position, guint16 x, guint16 y, guint buttons, int wheel,
@@ -395,11 +416,7 @@ gboolean qmp_key(Qmp *qmp, guint8 scancode, gboolean down)
 
 void qmp_refresh(Qmp *qmp)
 {
-    const Verb verb = { .type = VERB_REFRESH };
-
-    if (qmp->state.connected) {
-        say(qmp, &verb);
-    }
+    pass(qmp, &refresh);
 }
 
 guint64 qmp_dropped(const Qmp *qmp)

@@ -484,6 +484,24 @@ static void test_child(void)
     CHECK_STR(place, "v0/0 x=4 y=4");
     say(fd, DONE);
 
+    check_case("a question is owed, too");
+    UNTIL(qmp_key(log.qmp, 5, FALSE));
+    kill(child, SIGSTOP);
+    while (qmp_key(log.qmp, 4, TRUE)) {
+    }
+    qmp_refresh(log.qmp);
+    kill(child, SIGCONT);
+    run_for(500);
+
+    g_autofree char *question = NULL;
+
+    do {
+        g_free(question);
+        question = next_command(fd);
+        say(fd, g_str_equal(question ? question : "", "query-mice") ? MICE : DONE);
+    } while (question && !g_str_equal(question, "query-chardev"));
+    CHECK_STR(question, "query-chardev");
+
     check_case("the child is killed");
     kill(child, SIGKILL);
     UNTIL(!log.connected);
