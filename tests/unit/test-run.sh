@@ -59,6 +59,13 @@ expect 1 "unit/c: fail
     [Errno 2] No such file or directory: '$tree/out/tests/unit/test-c'
 0 passed, 1 failed, 0 skipped" unit
 
+script tests/session/test-c.sh <<<"[ -e $tree/ran ] && exec echo session/b: pass; touch $tree/ran; printf 'session/a: pass\nsession/b: fail\n    why\n'; exit 1"
+expect 0 $'first attempt: session/a: pass\nfirst attempt: session/b: fail\nfirst attempt:     why
+session/b: pass\nsecond attempt: session/b\n1 passed, 0 failed, 0 skipped' session
+script tests/session/test-c.sh <<<'exit 3'
+expect 1 $'first attempt: session/c: fail\nfirst attempt:     exit status 3\nsession/c: fail\n    exit status 3
+second attempt: session/c\n0 passed, 1 failed, 0 skipped' session
+
 # A test that never ends is ended with everything it started.
 sed -i 's/"unit": 120/"unit": 1/' "$tree/tests/run"
 script out/tests/unit/test-c <<<"sleep 1000 & echo \$! >$tree/pid; wait"
