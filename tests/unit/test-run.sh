@@ -65,6 +65,8 @@ session/b: pass\nsecond attempt: session/b\n1 passed, 0 failed, 0 skipped' sessi
 script tests/session/test-c.sh <<<'exit 3'
 expect 1 $'first attempt: session/c: fail\nfirst attempt:     exit status 3\nsession/c: fail\n    exit status 3
 second attempt: session/c\n0 passed, 1 failed, 0 skipped' session
+script tests/session/test-c.sh <<<'kill -SEGV $$'
+expect 1 $'session/c: fail\n    signal SIGSEGV\n0 passed, 1 failed, 0 skipped' session
 
 # A test that never ends is ended with everything it started.
 sed -i 's/"unit": 120/"unit": 1/' "$tree/tests/run"
