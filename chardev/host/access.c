@@ -506,7 +506,8 @@ static gboolean listen_at(int fd, const struct addrinfo *at)
     return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
            /* [::] is all addresses, as it is for libspice-server. */
            (at->ai_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0) &&
-           bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+           /* Whoever finds no place in the backlog tries again only after a second. */
+           bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0;
 }
 
 int access_listen_tcp(const char *address, guint16 port, GError **error)
@@ -527,7 +528,7 @@ int access_listen_tcp(const char *address, guint16 port, GError **error)
         if (listen_at(fd, at)) {
             listening = steal_fd(&fd);
         } else {
-            problem = errno;
+            problem = problem == EADDRINUSE ? problem : errno;
         }
     }
     freeaddrinfo(list);

@@ -3,7 +3,7 @@
 
 #include <sys/socket.h>
 
-/* Connections of libspice-server's, of all clients and before authentication. At the bound no more are accepted. */
+/* Connections of libspice-server's, of all clients and before authentication. At the bound none is added. */
 #define CONNECTIONS_MAX 256u
 
 struct SpiceTimer {
@@ -85,9 +85,14 @@ static void timer_remove(SpiceTimer *timer)
 
 /* --- watches --- */
 
+gboolean core_full(void)
+{
+    return core.connections >= CONNECTIONS_MAX;
+}
+
 static GIOCondition conditions(const SpiceWatch *watch)
 {
-    gboolean reads = (watch->mask & SPICE_WATCH_EVENT_READ) && !(watch->listens && core.connections >= CONNECTIONS_MAX);
+    gboolean reads = (watch->mask & SPICE_WATCH_EVENT_READ) && !(watch->listens && core_full());
 
     for (gsize i = 0; i < CORE_HOLDS; i++) {
         reads = reads && core.held[i] != watch;

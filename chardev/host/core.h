@@ -41,6 +41,9 @@ gboolean core_hold(CoreHold why);
 /* Read from it again. Nothing happens if none is held for this. */
 void core_resume(CoreHold why);
 
+/* Does libspice-server have as many connections as it may? It takes no more of its own then; others must not be given to it. */
+gboolean core_full(void);
+
 /*
  * Let libspice-server read from the connection of this descriptor of its own now, and not after another turn of the main loop.
  * Nothing happens if it does not want to, if that connection is held, or if a thread of libspice-server's serves it. Not to

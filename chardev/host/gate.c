@@ -221,9 +221,12 @@ static gboolean begin(Connection *connection)
     Gate *gate = connection->gate;
     guint8 bytes[SPICELINK_BEGIN];
     gssize got = recv(connection->client, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
-    Spicelink link;
 
-    spicelink_init(&link);
+    if (!is_end(got) && core_full()) {
+        log_peer(&gate->log, "too many connections");
+        end(connection);
+        return FALSE;
+    }
     if (got == sizeof(bytes) && bytes[20] == SPICE_CHANNEL_INPUTS) {
         int fd = connection->client;
 

@@ -8,8 +8,8 @@
  * would keep all that comes. A display channel begins at once (spicelink.h), as libspice-server would stand still until
  * it does, for 30 s at most; and its end is told late, as libspice-server uses freed memory when it finds that at the beginning.
  *
- * The inputs channel is handed over as it is: a click must not wait for a second turn of the main loop. With TLS libspice-server
- * listens itself, and nothing of this holds.
+ * The inputs channel is handed over as it is: a click must not wait for a second turn of the main loop. With TLS or
+ * SASL libspice-server listens itself, and nothing of this holds.
  */
 #ifndef GATE_H
 #define GATE_H

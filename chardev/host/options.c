@@ -437,6 +437,9 @@ static gboolean finish(Options *options, GError **error)
     if (options->ticket_file && options->sasl) {
         return settings_wrong(error, "ticket-file and sasl: clients can be asked for one of them only");
     }
+    if (options->sasl && options->listen_path) {
+        return settings_wrong(error, "sasl needs listen=tcp:ADDRESS: Cyrus SASL knows no unix sockets");
+    }
     if (options->n_displays == 0) {
         options->display[0] = (OptionsDisplay){ .w = 1024, .h = 768 };
         options->n_displays = 1;

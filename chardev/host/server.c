@@ -14,7 +14,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A client that is silent for so long is asked whether it is there: what libspice-server has for its own. */
+/*
+ * A connection that is silent for so long is asked whether anybody is there. Where the port is open to other hosts, for which
+ * it has no more than the word that there is one for TLS, those that have gone would stay for ever.
+ */
 #define KEEPALIVE_S 600
 
 typedef struct Client {
@@ -30,7 +33,7 @@ struct Server {
     ServerEvents events;
     gpointer user;
     gchar *uri;
-    Listener *listener; /* of the unix socket or the plain port; else NULL */
+    Listener *listener; /* of the unix socket or the plain port; NULL where libspice-server has its own */
     Gate *gate;         /* the same */
     GPtrArray *clients;
     guint viewers;
@@ -53,7 +56,7 @@ static gchar *address_text(const Server *server, const SpiceChannelEventInfo *in
     if (fd >= 0) {
         size = sizeof(peer);
         if (getpeername(fd, (struct sockaddr *)&peer, &size) < 0) {
-            size = 0; /* it has gone already */
+            return g_strdup("gone");
         }
     }
 
@@ -178,7 +181,13 @@ static gboolean set_address(Server *server, GError **error)
     GString *uri = g_string_new(NULL);
 
     g_string_printf(uri, "spice://%s%s%s?", ipv6 ? "[" : "", options->listen_address, ipv6 ? "]" : "");
+    /* SASL wants to know the client's address, which libspice-server could not tell from behind the gate. */
+    gboolean gated = options->listen_port != 0 && !options->sasl;
+
     if (options->listen_port != 0) {
+        if (!gated) {
+            spice_server_set_port(server->spice, options->listen_port);
+        }
         g_string_append_printf(uri, "port=%u%s", options->listen_port, options->tls_port != 0 ? "&" : "");
     }
     if (options->tls_port != 0) {
@@ -186,7 +195,7 @@ static gboolean set_address(Server *server, GError **error)
     }
     spice_server_set_addr(server->spice, options->listen_address, 0);
     server->uri = g_string_free(uri, FALSE);
-    return options->listen_port == 0 ||
+    return !gated ||
            listen_on(server, access_listen_tcp(options->listen_address, options->listen_port, error), server->uri);
 }
 

@@ -3,8 +3,8 @@
  * server.h - libspice-server as the options say: where it listens, who may connect, who is connected.
  *
  * At a unix socket and a port without TLS we listen ourselves and hand the connections over by way of the gate, since
- * libspice-server believes what clients announce, and removes whatever stands at a path it is given. With TLS it listens
- * itself.
+ * libspice-server believes what clients announce, and removes whatever stands at a path it is given. With TLS or SASL it
+ * listens itself.
  */
 #ifndef SERVER_H
 #define SERVER_H
@@ -34,7 +34,7 @@ void server_free(Server *server);
 
 SpiceServer *server_spice(const Server *server);
 
-/* What clients without TLS come through; NULL if there can be none. */
+/* What clients come through; NULL where libspice-server listens itself. */
 Gate *server_gate(const Server *server);
 
 /* Where a client connects to, as remote-viewer takes it. */

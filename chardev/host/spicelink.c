@@ -9,6 +9,7 @@
 #define MECHANISM_SIZE 4u
 #define MINI_SIZE 6u
 #define FULL_SIZE 18u
+#define COMPRESSED_SIZE 5u /* how, and how much it will be: what is before the data of SpiceMsgCompressedData */
 
 _Static_assert(HEADER_SIZE == sizeof(SpiceLinkHeader) && LINK_SIZE == sizeof(SpiceLinkMess) &&
                    MINI_SIZE == sizeof(SpiceMiniDataHeader) && FULL_SIZE == sizeof(SpiceDataHeader),
@@ -86,29 +87,68 @@ static void mechanism(Spicelink *link)
         link->stage = SPICELINK_UNKNOWN;
 }
 
+static size_t header_size(const Spicelink *link)
+{
+    return link->mini ? MINI_SIZE : FULL_SIZE;
+}
+
 static void begin_message(Spicelink *link)
 {
-    next(link, SPICELINK_MESSAGES, link->mini ? MINI_SIZE : FULL_SIZE);
+    next(link, SPICELINK_MESSAGES, header_size(link));
     link->counting = link->dropping = false;
+}
+
+static bool is_bulk(const Spicelink *link)
+{
+    return link->channel == SPICE_CHANNEL_USBREDIR || link->channel == SPICE_CHANNEL_PORT ||
+           link->channel == SPICE_CHANNEL_WEBDAV;
+}
+
+/* The header of a message has come. Is it one of compressed data, of which more has to be known? */
+static bool is_compressed(const Spicelink *link)
+{
+    size_t at = link->mini ? 0 : sizeof(uint64_t);
+    BytesReader in = bytes_reader(link->begin + at, sizeof(uint16_t));
+    uint16_t type = 0;
+
+    bytes_get_u16(&in, &type);
+    return is_bulk(link) && type == SPICE_MSGC_SPICEVMC_COMPRESSED_DATA;
+}
+
+/* What libspice-server makes room for. */
+static const char *compressed(Spicelink *link, BytesReader *in)
+{
+    uint8_t how = 0;
+
+    if (link->size < COMPRESSED_SIZE)
+        return "compressed data without their size";
+    link->left -= COMPRESSED_SIZE;
+    bytes_get_u8(in, &how);
+    bytes_get_u32(in, &link->size);
+    if (how != SPICE_DATA_COMPRESSION_TYPE_LZ4)
+        return "data compressed otherwise than by LZ4";
+    return link->size > SPICELINK_DATA_MAX ? "compressed data larger than any that are sent" : NULL;
 }
 
 static const char *message(Spicelink *link)
 {
-    bool bulk = link->channel == SPICE_CHANNEL_USBREDIR || link->channel == SPICE_CHANNEL_PORT ||
-                link->channel == SPICE_CHANNEL_WEBDAV;
     BytesReader in = bytes_reader(link->begin, link->want);
+    const char *why = NULL;
     uint64_t serial = 0;
+    uint32_t list = 0;
     uint16_t type = 0;
 
     if (!link->mini)
         bytes_get_u64(&in, &serial);
     bytes_get_u16(&in, &type);
     bytes_get_u32(&in, &link->size);
-    if (link->size > (bulk ? SPICELINK_DATA_MAX : SPICELINK_MESSAGE_MAX))
+    if (!link->mini)
+        bytes_get_u32(&in, &list);
+    if (link->size > (is_bulk(link) ? SPICELINK_DATA_MAX : SPICELINK_MESSAGE_MAX))
         return "a message larger than any that is sent there";
-    if (bulk && type == SPICE_MSGC_SPICEVMC_COMPRESSED_DATA)
-        return "compressed data, which no client sends on this machine";
     link->left = link->size;
+    if (is_compressed(link) && (why = compressed(link, &in)) != NULL)
+        return why;
     link->counting = true;
     link->dropping = link->channel == SPICE_CHANNEL_DISPLAY && type == SPICE_MSGC_DISPLAY_INIT;
     return NULL;
@@ -194,6 +234,10 @@ const char *spicelink_pass(Spicelink *link, BytesReader *in, BytesWriter *out)
         link->have += bytes_move(in, link->begin + link->have, link->want - link->have);
         if (link->have < link->want)
             return NULL;
+        if (link->stage == SPICELINK_MESSAGES && link->want == header_size(link) && is_compressed(link)) {
+            link->want += COMPRESSED_SIZE;
+            continue;
+        }
         why = take(link, out);
     }
     return why;

@@ -43,12 +43,12 @@ typedef struct Spicelink {
     SpicelinkStage stage;
     int channel, id;     /* SPICE_CHANNEL_*, and which of its kind; -1 until they are known */
     bool mini;           /* short headers */
-    uint64_t data;       /* bytes of the messages of which the whole has come */
+    uint64_t data;       /* bytes of the messages of which the whole has come, as they are without compression */
     /* Private. */
     uint8_t begin[SPICELINK_BEGIN + SPICELINK_CAPS_MAX];
     size_t have, want;
     bool counting, dropping, greeted;
-    uint32_t size, left; /* of the message under way */
+    uint32_t size, left; /* of the message under way: what it is worth, and what has to come */
 } Spicelink;
 
 void spicelink_init(Spicelink *link);

@@ -409,12 +409,12 @@ class Machine:
             self.connect(client)
         return client
 
-    def connect(self, client):
+    def connect(self, client, *properties):
         mark = client.mark()
         if isinstance(self.spice, str):
-            client.connect(self.spice)
+            client.connect(self.spice, *properties)
         else:
-            client.command("connect", "tcp", self.spice[0], str(self.spice[1]))
+            client.command("connect", "tcp", self.spice[0], str(self.spice[1]), *properties)
         wait_picture(client, mark)
 
     def main(self, talk=True, caps=AGENT_CAPS, mode=True, **arguments):

@@ -239,6 +239,29 @@ def test_sasl():
         m.check()
 
 
+def test_sasl_without_tls():
+    """The plain port of loopback offers it on each channel."""
+    with Machine(start=False, tcp=True) as m:
+        with open(m.path("spicevmc.conf"), "w") as file:
+            file.write("mech_list: digest-md5\nsasldb_path: %s\n" % m.path("sasldb2"))
+        subprocess.run(["saslpasswd2", "-c", "-p", "-f", m.path("sasldb2"), "alice"], input=TICKET.encode(), check=True)
+        os.environ["SASL_CONF_PATH"] = m.dir
+        m.host.args += ["--sasl"]
+        try:
+            m.host.start()
+        finally:
+            del os.environ["SASL_CONF_PATH"]
+        for kind in rawspice.MAIN, rawspice.INPUTS:
+            link = m.opened(rawspice.Link(m.spice))
+            link.send_bytes(rawspice.link_message(
+                kind, common=rawspice.AUTH_SELECTION | rawspice.AUTH_SASL | rawspice.MINI_HEADER))
+            expect(link.read_reply()[0], 0, "reply")
+            link.send_bytes(struct.pack("<I", 2))  # SPICE_COMMON_CAP_AUTH_SASL
+            size = struct.unpack("<I", link.receive(4))[0]
+            expect(b"DIGEST-MD5" in link.receive(size), True, "the mechanism is offered")
+        m.check()
+
+
 def test_open_to_others():
     """Off loopback only with TLS and a ticket."""
     with Machine(start=False) as m:

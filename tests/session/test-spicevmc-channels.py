@@ -40,6 +40,42 @@ class Device(Peer):
                          lambda: "no usbredir packet of type %d: %s" % (kind, self.packets))[0][0]
 
 
+class Disk:
+    """A CD of the client's at that device, read as QEMU's usb-storage would: by bulk packets."""
+
+    OUT, IN, BULK = 0x01, 0x81, 101
+
+    def __init__(self, device):
+        self._device = device
+        self._number = 0
+        device.wait_packet(1)
+        self._send(6, bytes([1]))  # the configuration
+        types = device.wait_packet(5)[:32]
+        self.out = types.index(2)
+        self.inward = 0x80 | types.index(2, 16) - 16
+
+    def _send(self, kind, body):
+        self._number += 1
+        self._device.send(struct.pack("<IIQ", kind, len(body), self._number) + body)
+
+    def _bulk(self, endpoint, size, data=b""):
+        """One transfer; returns what came."""
+        before = len(self._device.packets)
+        self._send(self.BULK, struct.pack("<BBHIH", endpoint, 0, size, 0, 0) + data)
+        return self._device.wait(lambda: [(body[10:],) for kind, body in self._device.packets[before:] if kind == self.BULK],
+                                 10, "no end of a transfer")[0][0]
+
+    def command(self, cdb, size):
+        """A SCSI command with `size` bytes as its answer."""
+        self._bulk(self.out, 31, struct.pack("<4sIIBBB", b"USBC", self._number, size, 0x80, 0, len(cdb)) + cdb.ljust(16, b"\0"))
+        answer = self._bulk(self.inward, size)
+        self._bulk(self.inward, 13)
+        return answer
+
+    def read(self, sector, count):
+        return self.command(struct.pack(">BBIBHB", 0x28, 0, sector, 0, count, 0), count * 2048)
+
+
 class Reader(Peer):
     """QEMU's ccid-card-passthru: messages as (type, reader, body). It confirms each reader."""
 
@@ -260,6 +296,27 @@ def test_usbredir_reconnects_at_once(m):
     usb = m.channel(rawspice.Usb, client.main)
     usb.hello()
     device.wait_packet(rawspice.Usb.HELLO)
+
+
+@machine(tcp=True, channels=(("vdagent",), ("pvmouse",), ("usbredir",)))
+def test_usbredir_compressed(m):
+    """A client that does not come by a unix socket compresses what it can."""
+    m.agent(), m.pointer()
+    device = m.opened(Device(m.host.paths["usbredir"]))
+    content = b"compressible" * (1 << 20)
+    with open(m.path("cd.iso"), "wb") as file:
+        file.write(content[:8 << 20])
+    client = m.client(connect=False)
+    m.connect(client, "enable-usbredir=yes")
+    client.command("share-cd", m.path("cd.iso"))
+    disk = Disk(device)
+    for _ in range(3):  # what has changed: a disk came
+        disk.command(bytes([3, 0, 0, 0, 18, 0]), 18)
+    for number in range(200):
+        got = disk.read(number * 16, 16)
+        if got != content[number * 32768:(number + 1) * 32768]:
+            raise Failure("read %d: %d bytes came, beginning %r" % (number, len(got), got[:20]))
+    m.check()
 
 
 @machine(**ALL)

@@ -4,6 +4,7 @@
 client works."""
 
 import random
+import resource
 
 from spicevmcd import *
 
@@ -395,6 +396,32 @@ def test_clients_on_tcp():
                  test_client_display_says_nothing, test_client_fills_a_port):
         with Machine(tcp=True, **test.machine) as m:
             test(m)
+
+
+def begin_many(where, count):
+    """Connections that begin an inputs channel and never end their first message."""
+    for _ in range(count):
+        sock = vm.unix_connect(where) if isinstance(where, str) else socket.create_connection(where)
+        sock.sendall(struct.pack("<4sIIIIBBIIIII", b"REDQ", 2, 2, 500, 0, rawspice.INPUTS, 0, 1, 1, 18, 1, 0)[:34])
+        yield sock
+
+
+def test_clients_that_begin():
+    """There is a bound before the log-in, and it leaves room for QEMU. When they go, a client works."""
+    for tcp in (False, True):
+        with Machine(tcp=tcp) as m:
+            resource.prlimit(m.host.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+            socks = list(begin_many(m.spice, 1100))
+            m.logged("too many connections")
+            m.status()
+            count = len(os.listdir("/proc/%d/fd" % m.host.pid))
+            if count > 900:
+                raise Failure("%d descriptors" % count)
+            agent = m.agent()
+            for sock in socks:
+                sock.close()
+            works(m, agent, m.pointer())
+            m.check()
 
 
 # ---- guests ----

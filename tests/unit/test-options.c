@@ -231,7 +231,9 @@ static void test_wrong(void)
         { "--name x --ticket-file t" CHANNEL, "--ticket-file", "“t”" },
         { "--name x --ticket-file credential:../x" CHANNEL, "--ticket-file", "“credential:../x”" },
         { "--name x --ticket-file credential:" CHANNEL, "--ticket-file", "“credential:”" },
-        { "--name x --ticket-file /t --sasl" CHANNEL, "ticket-file", "sasl" },
+        { "--name x --ticket-file /t --sasl --listen tcp:a:5900" CHANNEL, "ticket-file", "sasl" },
+        { "--name x --sasl" CHANNEL, "sasl", "listen=tcp:" },
+        { "--name x --sasl --listen unix:/r/s" CHANNEL, "sasl", "listen=tcp:" },
         { "--name x --socket-mode 888" CHANNEL, "--socket-mode", "“888”" },
         { "--name x --socket-mode 1777" CHANNEL, "--socket-mode", "“1777”" },
         { "--name x --socket-group=" CHANNEL, "--socket-group", "" },
@@ -325,7 +327,7 @@ static void test_file(void)
 {
     write_file("vm.conf", "[vm]\nname=fromfile\nlisten=unix:/r/s\ndisplay=0,1280x800;1,1024x768\n"
                           "channel=vdagent,path=/r/a;pvmouse,path=/r/p,server=off;\n"
-                          "socket-mode=0640\nqmp=/r/q\nsasl=yes\n"
+                          "socket-mode=0640\nqmp=/r/q\nsasl=no\n"
                           "[policy]\nclipboard-from-guest=off\nclipboard-types=text;png\nclipboard-max-size=1M\n"
                           "usbredir-filter=-1,-1,-1,-1,0\nkeyboard=no\n");
     {
@@ -338,7 +340,7 @@ static void test_file(void)
         CHECK_EQ(options->n_channels, 2);
         CHECK_EQ(options->channel[1].listen, FALSE);
         CHECK_EQ(options->socket_mode, 0640);
-        CHECK_EQ(options->sasl, TRUE);
+        CHECK_EQ(options->sasl, FALSE);
         CHECK_EQ(options->policy.clipboard_from_guest, FALSE);
         CHECK_EQ(options->policy.clipboard_types, TEXT_AND_PNG);
         CHECK_EQ(options->policy.clipboard_max_size, 1 << 20);
@@ -346,7 +348,7 @@ static void test_file(void)
         CHECK_EQ(options->policy.keyboard, FALSE);
     }
     {
-        g_autoptr(Options) options = must_parse("--config @/vm.conf --name mine --listen tcp:127.0.0.1:5900 "
+        g_autoptr(Options) options = must_parse("--config @/vm.conf --name mine --listen tcp:127.0.0.1:5900 --sasl "
                                                 "--policy keyboard=on --channel smartcard,path=/r/c "
                                                 "--display 0,640x480");
 

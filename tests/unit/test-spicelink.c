@@ -171,7 +171,8 @@ static void test_refused(void)
         { "of a kind that is not known", "larger", 200, 1, SPICELINK_MESSAGE_MAX + 1 },
         { "of a USB device", "larger", SPICE_CHANNEL_USBREDIR, SPICE_MSGC_SPICEVMC_DATA, SPICELINK_DATA_MAX + 1 },
         { "of a port", "larger", SPICE_CHANNEL_PORT, SPICE_MSGC_SPICEVMC_DATA, SPICELINK_DATA_MAX + 1 },
-        { "compressed", "compressed", SPICE_CHANNEL_USBREDIR, SPICE_MSGC_SPICEVMC_COMPRESSED_DATA, 10 },
+        { "compressed, too large", "larger", SPICE_CHANNEL_USBREDIR, SPICE_MSGC_SPICEVMC_COMPRESSED_DATA, SPICELINK_DATA_MAX + 1 },
+        { "compressed, too small", "without", SPICE_CHANNEL_PORT, SPICE_MSGC_SPICEVMC_COMPRESSED_DATA, 4 },
     };
     Said said;
 
@@ -187,6 +188,40 @@ static void test_refused(void)
     say_log_in(&said, SPICE_COMMON_CAP_AUTH_SPICE);
     say(&said, true, SPICE_MSGC_SPICEVMC_DATA, SPICELINK_DATA_MAX, 100);
     expect(&said, said.bytes, said.out.used, NULL);
+
+    static const struct {
+        uint8_t how;
+        uint32_t size;
+        const char *reason;
+    } compressed[] = {
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, 0, NULL },
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, SPICELINK_DATA_MAX, NULL },
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, SPICELINK_DATA_MAX + 1, "compressed data larger" },
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, UINT32_MAX, "compressed data larger" },
+        { SPICE_DATA_COMPRESSION_TYPE_NONE, 10, "otherwise" },
+        { 200, 10, "otherwise" },
+    };
+
+    for (size_t i = 0; i < 2 * sizeof compressed / sizeof *compressed; i++) {
+        Spicelink link;
+        BytesWriter out;
+        bool mini = i % 2;
+
+        check_case("compressed by %u, of %u bytes, %s headers", compressed[i / 2].how, compressed[i / 2].size,
+                   mini ? "short" : "long");
+        say_link(&said, SPICE_CHANNEL_USBREDIR, AUTH | (mini ? MINI : 0));
+        say_log_in(&said, SPICE_COMMON_CAP_AUTH_SPICE);
+        say(&said, mini, SPICE_MSGC_SPICEVMC_COMPRESSED_DATA, 5 + 7, 0);
+        bytes_put_u8(&said.out, compressed[i / 2].how);
+        bytes_put_u32(&said.out, compressed[i / 2].size);
+        bytes_put(&said.out, "seven b", 7);
+        say(&said, mini, SPICE_MSGC_SPICEVMC_DATA, 3, 3);
+        expect(&said, said.bytes, said.out.used, compressed[i / 2].reason);
+        if (!compressed[i / 2].reason) {
+            pass(&said, 3, &link, &out);
+            CHECK_EQ(link.data, compressed[i / 2].size + 3);
+        }
+    }
 
     check_case("another protocol");
     say_link(&said, SPICE_CHANNEL_MAIN, AUTH);
