@@ -33,7 +33,8 @@ static int on_write(SpiceCharDeviceInstance *device, const uint8_t *data, int si
     Channel *channel = from_device(device);
     int taken = channel->renew_id != 0 ? 0 : channel->class->write(channel, data, size);
 
-    channel->kept = taken < size;
+    /* It waits for ever with a write of nothing, which compressed data can amount to. */
+    channel->kept = taken < size || size == 0;
     if (taken > 0 && channel->context->gate) {
         gate_passed(channel->context->gate, kind_of(channel->options, channel->class), number_of(channel), (gsize)taken);
     }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <spice/enums.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -227,7 +228,8 @@ static gboolean begin(Connection *connection)
         end(connection);
         return FALSE;
     }
-    if (got == sizeof(bytes) && bytes[20] == SPICE_CHANNEL_INPUTS) {
+    /* A WebSocket, within which libspice-server would take any channel, is none of SPICE's. */
+    if (got == sizeof(bytes) && memcmp(bytes, "REDQ", 4) == 0 && bytes[20] == SPICE_CHANNEL_INPUTS) {
         int fd = connection->client;
 
         watch_client(connection, 0);

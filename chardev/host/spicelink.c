@@ -127,7 +127,7 @@ static const char *compressed(Spicelink *link, BytesReader *in)
     bytes_get_u32(in, &link->size);
     if (how != SPICE_DATA_COMPRESSION_TYPE_LZ4)
         return "data compressed otherwise than by LZ4";
-    return link->size > SPICELINK_DATA_MAX ? "compressed data larger than any that are sent" : NULL;
+    return link->size == 0 || link->size > SPICELINK_DATA_MAX ? "compressed data of a size that is never sent" : NULL;
 }
 
 static const char *message(Spicelink *link)

@@ -8,6 +8,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -472,8 +473,12 @@ class Machine:
     def __enter__(self):
         return self
 
-    def __exit__(self, *unused):
+    def __exit__(self, kind, *unused):
+        """A crash is what a test failed of, whatever it saw of it."""
+        ended, log = self.host.ended(), self.log() if kind else ""
         self.close()
+        if kind and ended not in (None, 0, -signal.SIGKILL):
+            raise Failure("spicevmc has ended with %d:\n%s" % (ended, log[-4000:]))
 
 
 def works(m, agent=None, pointer=None):

@@ -410,18 +410,46 @@ def test_clients_that_begin():
     """There is a bound before the log-in, and it leaves room for QEMU. When they go, a client works."""
     for tcp in (False, True):
         with Machine(tcp=tcp) as m:
-            resource.prlimit(m.host.pid, resource.RLIMIT_NOFILE, (1024, 1024))
-            socks = list(begin_many(m.spice, 1100))
+            resource.prlimit(m.host.pid, resource.RLIMIT_NOFILE, (512, 512))
+            socks = list(begin_many(m.spice, 600))
             m.logged("too many connections")
             m.status()
             count = len(os.listdir("/proc/%d/fd" % m.host.pid))
-            if count > 900:
+            if count > 400:
                 raise Failure("%d descriptors" % count)
             agent = m.agent()
             for sock in socks:
                 sock.close()
             works(m, agent, m.pointer())
             m.check()
+
+
+def test_websocket():
+    """At both kinds of socket it is no way around the gate, also if its path looks like the beginning of an inputs channel."""
+    for tcp in (False, True):
+        with Machine(tcp=tcp) as m:
+            for mark in (b"x", b"\x03"):
+                link = m.opened(rawspice.Link(m.spice))
+                link.send_bytes(b"GET /%s%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: binary\r\n"
+                                b"Sec-WebSocket-Version: 13\r\n\r\n" % (b"a" * 15, mark))
+                expect(link.hung_up(), True, "hung up on")
+            m.check()
+
+
+@machine(**USB)
+def test_client_compresses_nothing(m):
+    """The port still works, for the next client at least."""
+    agent, pointer, qemu = m.agent(), m.pointer(), m.peer("port")
+    main = m.main(mode=False)
+    port = m.channel(rawspice.Port, main)
+    port.wait_until(lambda: port.opened, 5, "the port should be open")
+    port.send(rawspice.COMPRESSED_DATA, struct.pack("<BI", 1, 0) + bytes(1))
+    port.wait_closed()
+    port = m.channel(rawspice.Port, main)
+    port.send(rawspice.DATA, b"data")
+    qemu.wait(lambda: bytes(qemu.data) == b"data", 5, lambda: "QEMU got %r" % bytes(qemu.data))
+    works(m, agent, pointer)
 
 
 # ---- guests ----

@@ -194,10 +194,11 @@ static void test_refused(void)
         uint32_t size;
         const char *reason;
     } compressed[] = {
-        { SPICE_DATA_COMPRESSION_TYPE_LZ4, 0, NULL },
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, 0, "of a size" },
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, 1, NULL },
         { SPICE_DATA_COMPRESSION_TYPE_LZ4, SPICELINK_DATA_MAX, NULL },
-        { SPICE_DATA_COMPRESSION_TYPE_LZ4, SPICELINK_DATA_MAX + 1, "compressed data larger" },
-        { SPICE_DATA_COMPRESSION_TYPE_LZ4, UINT32_MAX, "compressed data larger" },
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, SPICELINK_DATA_MAX + 1, "of a size" },
+        { SPICE_DATA_COMPRESSION_TYPE_LZ4, UINT32_MAX, "of a size" },
         { SPICE_DATA_COMPRESSION_TYPE_NONE, 10, "otherwise" },
         { 200, 10, "otherwise" },
     };

@@ -391,6 +391,10 @@ class Host:
     def alive(self):
         return self._process is not None and self._process.poll() is None
 
+    def ended(self):
+        """With which status; None if it runs or never did."""
+        return self._process and self._process.poll()
+
     def status(self):
         """What `spicevmc --status` says, or None."""
         if not self.alive():
