@@ -75,16 +75,16 @@ static const char *link_message(Spicelink *link)
     return NULL;
 }
 
-static void mechanism(Spicelink *link)
+static const char *mechanism(Spicelink *link)
 {
     BytesReader in = bytes_reader(link->begin, MECHANISM_SIZE);
     uint32_t chosen = 0;
 
     bytes_get_u32(&in, &chosen);
-    if (chosen == SPICE_COMMON_CAP_AUTH_SPICE)
-        next(link, SPICELINK_TICKET, SPICE_TICKET_KEY_PAIR_LENGTH / 8);
-    else
-        link->stage = SPICELINK_UNKNOWN;
+    if (chosen != SPICE_COMMON_CAP_AUTH_SPICE)
+        return "it wants to log in otherwise than by a ticket";
+    next(link, SPICELINK_TICKET, SPICE_TICKET_KEY_PAIR_LENGTH / 8);
+    return NULL;
 }
 
 static size_t header_size(const Spicelink *link)
@@ -183,15 +183,13 @@ static const char *take(Spicelink *link, BytesWriter *out)
         why = link_message(link);
         break;
     case SPICELINK_MECHANISM:
-        mechanism(link);
+        why = mechanism(link);
         break;
     case SPICELINK_TICKET:
         begin_message(link);
         break;
     case SPICELINK_MESSAGES:
         why = message(link);
-        break;
-    case SPICELINK_UNKNOWN:
         break;
     }
     if (!why && !link->dropping)
@@ -203,28 +201,17 @@ static const char *take(Spicelink *link, BytesWriter *out)
     return why;
 }
 
-/* What needs no look at it: the rest of a message, or of a connection that cannot be followed. */
-static void copy(const Spicelink *link, BytesReader *in, size_t size, BytesWriter *out)
-{
-    const uint8_t *data;
-
-    if (bytes_take(in, size, &data) && !link->dropping)
-        bytes_put(out, data, size);
-}
-
 const char *spicelink_pass(Spicelink *link, BytesReader *in, BytesWriter *out)
 {
     const char *why = NULL;
 
     while (!why) {
-        if (link->stage == SPICELINK_UNKNOWN) {
-            copy(link, in, in->left, out);
-            return NULL;
-        }
         if (link->counting) {
             size_t step = in->left < link->left ? in->left : link->left;
+            const uint8_t *data;
 
-            copy(link, in, step, out);
+            if (bytes_take(in, step, &data) && !link->dropping)
+                bytes_put(out, data, step);
             link->left -= (uint32_t)step;
             if (link->left > 0)
                 return NULL;

@@ -4,8 +4,8 @@
  *
  * The client's side of spice/protocol.h: SpiceLinkHeader and SpiceLinkMess, the mechanism if it can choose one, a ticket,
  * and then messages, whose headers are short if both can have them so (libspice-server always can). Only announced
- * sizes are judged: libspice-server believes them (docs/decisions.md). SASL cannot be followed from this side alone,
- * so from there on everything passes.
+ * sizes are judged: libspice-server believes them (docs/decisions.md). SASL cannot be followed from this side alone, and is
+ * refused.
  *
  * A display channel is given its first message, SPICE_MSGC_DISPLAY_INIT, right after the log-in, since libspice-server stands
  * still until it comes; the client's own is left out. It says that the client keeps no pictures, of which blank displays have
@@ -34,8 +34,7 @@ typedef enum SpicelinkStage {
     SPICELINK_LINK,
     SPICELINK_MECHANISM,
     SPICELINK_TICKET,
-    SPICELINK_MESSAGES,
-    SPICELINK_UNKNOWN /* SASL */
+    SPICELINK_MESSAGES
 } SpicelinkStage;
 
 /* All zero but `channel`, see spicelink_init(). Read only. */
