@@ -498,7 +498,7 @@ int access_listen(const char *path, mode_t mode, const char *group, GError **err
     return steal_fd(&fd);
 }
 
-/* The same for one address of a name; FALSE with errno set. */
+/* Have the socket listen at one of the addresses of a name; FALSE with errno set, also if there is no socket. */
 static gboolean listen_at(int fd, const struct addrinfo *at)
 {
     const int on = 1, off = 0;
@@ -533,8 +533,8 @@ int access_listen_tcp(const char *address, guint16 port, GError **error)
     }
     freeaddrinfo(list);
     if (listening < 0) {
-        refuse(error, problem == EADDRINUSE ? OPTIONS_EXIT_IN_USE : OPTIONS_EXIT_CONFIG, "cannot listen on %s, port %u: %s",
-               address, port, g_strerror(problem));
+        refuse(error, problem == EADDRINUSE ? OPTIONS_EXIT_IN_USE : OPTIONS_EXIT_CONFIG,
+               "cannot listen on %s, port %u: %s", address, port, g_strerror(problem));
     }
     return listening;
 }

@@ -30,7 +30,7 @@
 
 /*
  * The client's main channel is not held longer than this, however slowly the guest takes what waits: its other messages
- * must be read, and with TLS libspice-server drops a client from which it has read nothing for 30 s.
+ * must be read, and with TLS or SASL libspice-server drops a client from which it has read nothing for 30 s.
  */
 #define VDIPORT_HOLD_MS 15000
 
