@@ -22,6 +22,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "vm"))
 
 import agentwire
+import certificates
 import harness
 import rawspice
 import vm
@@ -42,6 +43,8 @@ LEFT, MIDDLE, RIGHT = 1, 2, 4
 AGENT_CAPS = agentwire.ALL_CAPS & ~(1 << CAP_FILES_DISABLED)
 TEXT, PNG = 1, 2
 NONE = 0  # the clipboard type of an answer that has nothing
+
+TICKET = "s3cret-t1cket"
 
 # The greeting of QEMU's usb-redir.
 USB_HELLO = struct.pack("<III", 0, 68, 0) + b"QEMU test".ljust(64, b"\0") + struct.pack("<I", rawspice.Usb.CAPS)
@@ -366,6 +369,17 @@ class Monitor:
             vm.hang_up(self._peer)
 
 
+def told(args, *changes):
+    """These arguments with other values for some options."""
+    args = list(args)
+    for name, value in zip(changes[::2], changes[1::2]):
+        if name in args:
+            at = args.index(name)
+            args[at:at + 2] = []
+        args += [name, value]
+    return args
+
+
 class Machine:
     """spicevmc in a directory of its own; arguments as of vm.Host. Closes what was made through it.
 
@@ -479,6 +493,25 @@ class Machine:
         self.close()
         if kind and ended not in (None, 0, -signal.SIGKILL):
             raise Failure("spicevmc has ended with %d:\n%s" % (ended, log[-4000:]))
+
+
+def ticket_file(m, text=TICKET + "\n", mode=0o600):
+    path = m.path("ticket")
+    with open(path, "w") as file:
+        file.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def tls(m, address="127.0.0.1", ticket=True):
+    """Arguments for a server with TLS; m.ports are (plain, TLS). Its certificate is for 127.0.0.1."""
+    m.ports = free_port(), free_port()
+    m.ca = certificates.server(m.path("tls"))
+    args = told(m.host.args, "--listen", "tcp:%s:%d" % (address, m.ports[0]))
+    args += ["--tls-port", str(m.ports[1]), "--tls-ca", m.ca]
+    for what in ("cert", "key"):
+        args += ["--tls-" + what, m.path("tls/server-%s.pem" % what)]
+    return args + (["--ticket-file", ticket_file(m)] if ticket else [])
 
 
 def works(m, agent=None, pointer=None):

@@ -8,26 +8,12 @@ import stat
 
 from spicevmcd import *
 
-import certificates
-
-TICKET = "s3cret-t1cket"
 CONFIG, IN_USE, SECURITY = 2, 3, 4
 
 
 def program(*args, **options):
     return subprocess.run([vm.Host.program(), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=20, **options)
-
-
-def told(args, *changes):
-    """These arguments with other values for some options."""
-    args = list(args)
-    for name, value in zip(changes[::2], changes[1::2]):
-        if name in args:
-            at = args.index(name)
-            args[at:at + 2] = []
-        args += [name, value]
-    return args
 
 
 def refused(args, status, *words):
@@ -39,14 +25,6 @@ def refused(args, status, *words):
     if not lines or any(word not in lines[-1] for word in words):
         raise Failure("%s are not all in: %s" % (words, run.stderr))
     return run.stderr
-
-
-def ticket_file(m, text=TICKET + "\n", mode=0o600):
-    path = m.path("ticket")
-    with open(path, "w") as file:
-        file.write(text)
-    os.chmod(path, mode)
-    return path
 
 
 def files_of(m):
@@ -62,17 +40,6 @@ def refusal_of(client, where, *properties, timeout=10):
     mark = client.mark()
     client.command("connect", *where, *properties)
     return client.wait_event("channel", mark, timeout, type="main", state="error")["reason"]
-
-
-def tls(m, address="127.0.0.1", ticket=True):
-    """Arguments for a server with TLS; m.ports are (plain, TLS). Its certificate is for 127.0.0.1."""
-    m.ports = free_port(), free_port()
-    m.ca = certificates.server(m.path("tls"))
-    args = told(m.host.args, "--listen", "tcp:%s:%d" % (address, m.ports[0]))
-    args += ["--tls-port", str(m.ports[1]), "--tls-ca", m.ca]
-    for what in ("cert", "key"):
-        args += ["--tls-" + what, m.path("tls/server-%s.pem" % what)]
-    return args + (["--ticket-file", ticket_file(m)] if ticket else [])
 
 
 def test_ticket():
@@ -209,18 +176,24 @@ def test_tls_only():
         m.check()
 
 
+def start_with_sasl(m, mechanism):
+    """With the user alice of TICKET, in Cyrus SASL's own file."""
+    with open(m.path("spicevmc.conf"), "w") as file:
+        file.write("mech_list: %s\nsasldb_path: %s\n" % (mechanism, m.path("sasldb2")))
+    subprocess.run(["saslpasswd2", "-c", "-p", "-f", m.path("sasldb2"), "alice"], input=TICKET.encode(), check=True)
+    m.host.args += ["--sasl"]
+    os.environ["SASL_CONF_PATH"] = m.dir
+    try:
+        m.host.start()
+    finally:
+        del os.environ["SASL_CONF_PATH"]
+
+
 def test_sasl():
-    """SCRAM over TLS, users in Cyrus SASL's own file."""
+    """SCRAM over TLS."""
     with Machine(start=False) as m:
-        with open(m.path("spicevmc.conf"), "w") as file:
-            file.write("mech_list: scram-sha-256\nsasldb_path: %s\n" % m.path("sasldb2"))
-        subprocess.run(["saslpasswd2", "-c", "-p", "-f", m.path("sasldb2"), "alice"], input=TICKET.encode(), check=True)
-        m.host.args = tls(m, "0.0.0.0", ticket=False) + ["--sasl"]
-        os.environ["SASL_CONF_PATH"] = m.dir
-        try:
-            m.host.start()
-        finally:
-            del os.environ["SASL_CONF_PATH"]
+        m.host.args = tls(m, "0.0.0.0", ticket=False)
+        start_with_sasl(m, "scram-sha-256")
         m.pointer()
         where, ca = ("tls", "127.0.0.1", str(m.ports[1])), "ca-file=" + m.ca
         client = m.client(connect=False)
@@ -242,15 +215,7 @@ def test_sasl():
 def test_sasl_without_tls():
     """The plain port of loopback offers it on each channel."""
     with Machine(start=False, tcp=True) as m:
-        with open(m.path("spicevmc.conf"), "w") as file:
-            file.write("mech_list: digest-md5\nsasldb_path: %s\n" % m.path("sasldb2"))
-        subprocess.run(["saslpasswd2", "-c", "-p", "-f", m.path("sasldb2"), "alice"], input=TICKET.encode(), check=True)
-        os.environ["SASL_CONF_PATH"] = m.dir
-        m.host.args += ["--sasl"]
-        try:
-            m.host.start()
-        finally:
-            del os.environ["SASL_CONF_PATH"]
+        start_with_sasl(m, "digest-md5")
         for kind in rawspice.MAIN, rawspice.INPUTS:
             link = m.opened(rawspice.Link(m.spice))
             link.send_bytes(rawspice.link_message(

@@ -43,7 +43,7 @@ class Device(Peer):
 class Disk:
     """A CD of the client's at that device, read as QEMU's usb-storage would: by bulk packets."""
 
-    OUT, IN, BULK = 0x01, 0x81, 101
+    BULK = 101
 
     def __init__(self, device):
         self._device = device

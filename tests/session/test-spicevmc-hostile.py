@@ -452,6 +452,29 @@ def test_client_compresses_nothing(m):
     works(m, agent, pointer)
 
 
+def test_client_compresses_nothing_by_tls():
+    """Where no gate can look, libspice-server waits with what the client says after it, but not with what others say."""
+    with Machine(start=False, **USB) as m:
+        m.host.args = tls(m, ticket=False)
+        m.host.start()
+        m.pointer(), m.agent()
+        qemu, where = m.peer("port"), ("127.0.0.1", m.ports[1])
+        for nothing in (True, False):
+            main = m.opened(rawspice.Main(where, tls=m.ca))
+            main.attach()
+            port = m.opened(rawspice.Port(where, session=main.session, tls=m.ca))
+            port.wait_until(lambda: port.opened, 5, "the port should be open")
+            if nothing:
+                port.send(rawspice.COMPRESSED_DATA, struct.pack("<BI", 1, 0) + bytes(1))
+                port.send(rawspice.DATA, b"behind it")
+                main.close()
+                port.wait_closed()
+            else:
+                port.send(rawspice.DATA, b"data")
+        qemu.wait(lambda: bytes(qemu.data) == b"data", 5, lambda: "QEMU got %r" % bytes(qemu.data))
+        m.check()
+
+
 # ---- guests ----
 
 @machine(**USB)

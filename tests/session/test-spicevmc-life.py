@@ -8,8 +8,6 @@ import signal
 
 from spicevmcd import *
 
-import certificates
-
 CONSOLE = "org.spice-pv.console.0"
 ALL = {"channels": (("vdagent",), ("pvmouse",), ("usbredir",), ("smartcard",), ("port", "name=" + CONSOLE))}
 
@@ -301,16 +299,12 @@ def test_idle_on_tcp():
 def test_idle_with_tls():
     """One burst each 15 seconds: libspice-server's pings."""
     with Machine(start=False) as m:
-        port = free_port()
-        ca = certificates.server(m.path("tls"))
-        m.host.args[m.host.args.index("--listen") + 1] = "tcp:127.0.0.1"
-        m.host.args += ["--tls-port", str(port), "--tls-ca", ca, "--tls-cert", m.path("tls/server-cert.pem"),
-                        "--tls-key", m.path("tls/server-key.pem")]
+        m.host.args = tls(m, ticket=False)
         m.host.start()
         m.pointer()
         client = m.client(connect=False)
         mark = client.mark()
-        client.command("connect", "tls", "127.0.0.1", str(port), "ca-file=" + ca)
+        client.command("connect", "tls", "127.0.0.1", str(m.ports[1]), "ca-file=" + m.ca)
         wait_picture(client, mark)
         client.wait_agent(10)
         time.sleep(4)
